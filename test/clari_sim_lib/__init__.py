@@ -1,0 +1,1 @@
+"""A simulated Clari export API; the command test/clari_sim documents it."""

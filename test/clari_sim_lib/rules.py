@@ -1,0 +1,184 @@
+"""Rules: which requests go wrong, and how. The command test/clari_sim documents the format."""
+
+import base64
+import binascii
+import re
+import zlib
+
+from .config import ConfigError, check_names, require_number, require_object
+from .replies import Ending, Reply, error_reply, gateway_page, json_reply, padding
+
+MAX_RULES = 10_000
+GZIP_WINDOW = 31
+RULE_PARTS = ("match", "skip", "times", "do")
+MATCH_PARTS = ("method", "path", "key")
+
+# With one of these the request does not take effect unless `process` says so.
+REPLACEMENTS = ("status", "body", "body_text", "body_base64", "html", "empty", "oversize", "gzip_bomb",
+                "redirect", "hang", "reset", "close")
+ALTERATIONS = ("headers", "drop_headers", "delay_ms", "hang_after_bytes", "truncate", "content_encoding_lie")
+ACTIONS = REPLACEMENTS + ALTERATIONS + ("process",)
+NUMBERS = ("status", "delay_ms", "hang_after_bytes", "truncate", "oversize", "gzip_bomb")
+
+ERRORS = {
+    400: ("bad_request", "Bad request"),
+    401: (None, "Invalid authentication credentials"),
+    403: ("forbidden", "Not allowed to see this job"),
+    429: (None, "API rate limit exceeded"),
+    500: ("SWW", "Something went wrong"),
+}
+
+
+class Rule:
+    def __init__(self, index, definition):
+        check_names("part of a rule", definition, RULE_PARTS)
+        match = definition.get("match", {})
+        check_names("part of match", match, MATCH_PARTS)
+        self.index = index
+        self._method = match.get("method")
+        self._key = match.get("key")
+        self._path = compiled(match.get("path", ""))
+        self._skip = count(definition, "skip", 0)
+        self._times = count(definition, "times", 1)
+        self.fault = Fault(definition.get("do", {}))
+
+    def takes(self, request, path, key):
+        """Whether this rule applies to the request; if so it is used up by one."""
+        if (self._times == 0 or self._method not in (None, request.method) or self._key not in (None, key)
+                or not self._path.search(path)):
+            return False
+        if self._skip > 0:
+            self._skip -= 1
+            return False
+        if self._times > 0:
+            self._times -= 1
+        return True
+
+
+class Rules:
+    def __init__(self):
+        self._rules = []
+
+    def add(self, definitions):
+        if len(self._rules) + len(definitions) > MAX_RULES:
+            raise ConfigError(f"more than {MAX_RULES} rules")
+        first = len(self._rules)
+        self._rules += [Rule(first + n, definition) for n, definition in enumerate(definitions)]
+
+    def for_request(self, request, path, key):
+        return next((rule for rule in self._rules if rule.takes(request, path, key)), None)
+
+
+class Fault:
+    """What a rule does to a request: the `do` of the rule."""
+
+    def __init__(self, do):
+        check_names("action", do, ACTIONS)
+        for name in NUMBERS:
+            if name in do:
+                require_number(name, do[name])
+        require_object("headers", do.get("headers", {}))
+        self._do = do
+        self._payload = payload(do)
+        self.delay_seconds = do.get("delay_ms", 0) / 1000
+        self.processes = do.get("process", not any(name in do for name in REPLACEMENTS))
+
+    def reply(self, natural):
+        """The reply to send, given what Clari would have replied (None if the request took no effect)."""
+        reply = self._replacement(natural)
+        if natural is not None:
+            reply.job_id, reply.accepted_job = natural.job_id, natural.accepted_job
+        reply.headers.update(self._do.get("headers", {}))
+        reply.dropped_headers = self._do.get("drop_headers", ())
+        if self._do.get("content_encoding_lie"):
+            reply.encoding = "lie"
+        self._set_ending(reply)
+        return reply
+
+    def _replacement(self, natural):
+        do = self._do
+        if "gzip_bomb" in do:
+            return gzip_bomb(do.get("status", 200), int(do["gzip_bomb"]))
+        if "oversize" in do:
+            return Reply(do.get("status", 200), chunks=padding(int(do["oversize"])))
+        if do.get("html"):
+            return gateway_page(do.get("status", 502))
+        if "redirect" in do:
+            reply = Reply(do.get("status", 302))
+            reply.headers["Location"] = do["redirect"]
+            return reply
+        if self._payload is not None:
+            return self._with_payload(natural)
+        return status_reply(do.get("status"), natural)
+
+    def _with_payload(self, natural):
+        status = self._do.get("status", natural.status if natural is not None else 200)
+        reply = Reply(status, self._payload)
+        if "body_base64" in self._do:
+            reply.encoding = "plain"
+        return reply
+
+    def _set_ending(self, reply):
+        do = self._do
+        if do.get("reset") or do.get("close") or do.get("hang"):
+            reply.silent = True
+            reply.ending = (Ending.RESET if do.get("reset") else
+                            Ending.CLOSE if do.get("close") else Ending.HANG)
+        elif "truncate" in do:
+            reply.body_limit, reply.ending = int(do["truncate"]), Ending.CLOSE
+        elif "hang_after_bytes" in do:
+            reply.body_limit, reply.ending = int(do["hang_after_bytes"]), Ending.HANG
+
+
+def payload(do):
+    """The bytes of a body given in the rule, None if it gives none."""
+    if "body" in do:
+        return json_reply(200, do["body"]).body
+    if "body_text" in do:
+        return do["body_text"].encode("utf-8", "surrogatepass")
+    if "body_base64" in do:
+        try:
+            return base64.b64decode(do["body_base64"], validate=True)
+        except (binascii.Error, TypeError, ValueError):
+            raise ConfigError("body_base64 is not base64") from None
+    return b"" if do.get("empty") else None
+
+
+def status_reply(status, natural):
+    """The natural reply under another status, or Clari's usual body for an error."""
+    if status is not None and status >= 400 or natural is None:
+        status = status or 503
+        code, message = ERRORS.get(status, (None, "Service unavailable"))
+        return error_reply(status, code, message) if status >= 400 else json_reply(status, {})
+    if status is not None:
+        natural.status = status
+    return natural
+
+
+def gzip_bomb(status, size):
+    reply = Reply(status, chunks=gzipped(padding(size), level=9))
+    reply.headers["Content-Encoding"] = "gzip"
+    reply.encoding = "plain"
+    return reply
+
+
+def gzipped(chunks, level=1):
+    compressor = zlib.compressobj(level, zlib.DEFLATED, GZIP_WINDOW)
+    for chunk in chunks:
+        compressed = compressor.compress(chunk)
+        if compressed:
+            yield compressed
+    yield compressor.flush()
+
+
+def compiled(pattern):
+    try:
+        return re.compile(pattern)
+    except (re.error, TypeError):
+        raise ConfigError(f"not a regular expression: {pattern}") from None
+
+
+def count(definition, name, default):
+    number = definition.get(name, default)
+    require_number(name, number)
+    return int(number)

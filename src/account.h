@@ -1,0 +1,64 @@
+/*
+ * account.h
+ *		A Clari account: a foreign server and a role's user mapping on it.
+ */
+#ifndef CLARI_ACCOUNT_H
+#define CLARI_ACCOUNT_H
+
+#include "datatype/timestamp.h"
+
+#include "core/export.h"
+#include "core/lane_rules.h"
+
+#define FDW_NAME		"clari_export"
+#define DEFAULT_SERVER	"clari"
+#define LANE_KEY_SIZE	32
+
+typedef struct Account
+{
+	Oid			server_id;
+	char	   *server_name;
+	Oid			role;			/* whose mapping it is */
+
+	/* server options; texts are NULL where they are not set */
+	char	   *base_url;		/* without a slash at the end */
+	char	   *ca_file;
+	char	   *proxy;
+	Duration	connect_timeout;
+	Duration	request_timeout;
+	Backoff		poll_backoff;
+	int			poll_max_attempts;
+	bool		adaptive_polling;
+	Duration	submit_interval;
+	int			max_requests_per_second;
+	int			max_concurrent_exports;
+	Duration	submission_grace;
+	int			quota_reserve;
+	bool		paused;
+	int64		max_result_size;
+
+	/* user mapping */
+	char	   *api_key;
+	uint8		lane_key[LANE_KEY_SIZE];	/* SHA-256 of api_key */
+} Account;
+
+/*
+ * The account of a role on a server. Everything is allocated in the current
+ * memory context.
+ *
+ * Errors: 42704 no such server, or no mapping; 42501 no USAGE on the server;
+ * 22023 and 58P01 for an api_key_file that cannot be used.
+ */
+extern Account *account_load(const char *server_name, Oid role);
+
+/* As account_load(), checking the server only: no mapping is needed. */
+extern void account_check_server(const char *server_name, Oid role);
+
+/* The rules these options give one export and its lane. */
+extern ExportRules account_export_rules(const Account *account);
+extern LaneLimits account_lane_limits(const Account *account);
+
+/* An interval in microseconds, a month counted as 30 days. */
+extern Duration interval_duration(const Interval *interval);
+
+#endif							/* CLARI_ACCOUNT_H */

@@ -1,0 +1,52 @@
+/*
+ * clari_export.c
+ *		Loading the extension: settings and shared memory.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "utils/guc.h"
+
+#include "lane.h"
+
+PG_MODULE_MAGIC;
+
+static shmem_request_hook_type previous_shmem_request_hook = NULL;
+static shmem_startup_hook_type previous_shmem_startup_hook = NULL;
+
+extern PGDLLEXPORT void _PG_init(void);
+
+static void
+request_shared_memory(void)
+{
+	if (previous_shmem_request_hook != NULL)
+		previous_shmem_request_hook();
+	lane_request_shared_memory();
+}
+
+static void
+attach_shared_memory(void)
+{
+	if (previous_shmem_startup_hook != NULL)
+		previous_shmem_startup_hook();
+	lane_attach_shared_memory();
+}
+
+static void
+install_hooks(void)
+{
+	previous_shmem_request_hook = shmem_request_hook;
+	shmem_request_hook = request_shared_memory;
+	previous_shmem_startup_hook = shmem_startup_hook;
+	shmem_startup_hook = attach_shared_memory;
+}
+
+void
+_PG_init(void)
+{
+	MarkGUCPrefixReserved("clari_export");
+	if (process_shared_preload_libraries_in_progress)
+		install_hooks();
+}

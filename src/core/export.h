@@ -1,0 +1,171 @@
+/*
+ * export.h
+ *		The state machine of one export.
+ *
+ * The machine decides what to ask Clari next and when it is over. It is given
+ * a start and then one reply after the other, each with the current time, and
+ * answers with the next action: send this request, not before that moment; or
+ * finish. It neither sends nor waits, and it knows no clock.
+ *
+ *      baseline --> submit --> poll ... poll --> fetch --> finished
+ *                     |  ^      ^
+ *        fate unknown |  |none  | adopted
+ *                     v  |      |
+ *                   look up ----+
+ *
+ * The API key's rate, its 429s and the pauses between exports concern all
+ * exports of the key and are the lane's business (lane_rules.h): an action
+ * names what the lane has to learn, and the caller asks the lane before it
+ * sends.
+ */
+#ifndef CORE_EXPORT_H
+#define CORE_EXPORT_H
+
+#include <stdbool.h>
+
+#include "core/backoff.h"
+#include "core/instant.h"
+#include "core/job_match.h"
+#include "core/lane_rules.h"
+#include "core/reply.h"
+#include "core/request.h"
+
+/* What a machine is to bring about. */
+typedef enum ExportGoal
+{
+	GOAL_EXPORT,				/* submit, poll, fetch the result */
+	GOAL_SUBMIT,				/* submit and no more */
+	GOAL_RESUME_UNKNOWN,		/* as GOAL_EXPORT, after a submission whose fate
+								 * is not known */
+	GOAL_RESUME_JOB,			/* poll a job, fetch its result */
+	GOAL_POLL,					/* poll a job to its end */
+	GOAL_STATUS,				/* one status request */
+	GOAL_RESULT,				/* fetch a job's result */
+	GOAL_CANCEL,				/* cancel a job, tell its status then */
+	GOAL_JOBS,					/* list the jobs */
+	GOAL_LIMITS,				/* the limits */
+} ExportGoal;
+
+/* How patient a machine is. */
+typedef struct ExportRules
+{
+	Backoff		backoff;
+	int			max_attempts;	/* of each kind: polls, submissions, fetches */
+	Duration	submission_grace;	/* until a lost submission is in the list */
+	int			quota_reserve;	/* leave so many submissions to others */
+
+	/*
+	 * End at the first hold of a submission instead of trying again: the
+	 * queue then takes whatever request is first when the hold is over.
+	 */
+	bool		give_way;
+} ExportRules;
+
+typedef enum ExportStep
+{
+	STEP_CHECK_QUOTA,			/* GET /admin/limits before a submission */
+	STEP_BASELINE,				/* GET /export/jobs before a submission */
+	STEP_SUBMIT,
+	STEP_EXPLAIN_REFUSAL,		/* GET /admin/limits: queue full, or quota? */
+	STEP_LOOK_UP,				/* GET /export/jobs for a lost submission */
+	STEP_POLL,
+	STEP_FETCH,
+	STEP_CANCEL,
+	STEP_STATUS,
+	STEP_JOBS,
+	STEP_LIMITS,
+	STEP_FINISHED,
+} ExportStep;
+
+/* How a machine ended. */
+typedef enum ExportOutcome
+{
+	OUTCOME_NONE,				/* it did not end yet */
+	OUTCOME_DONE,				/* what the goal says */
+	OUTCOME_NOT_AUTHORIZED,
+	OUTCOME_REFUSED,
+	OUTCOME_RATE_LIMITED,
+	OUTCOME_QUEUE_FULL,
+	OUTCOME_QUOTA_EXHAUSTED,
+	OUTCOME_JOB_FAILED,
+	OUTCOME_POLL_TIMEOUT,
+	OUTCOME_BAD_RESPONSE,
+	OUTCOME_UNAVAILABLE,
+	OUTCOME_SUBMISSION_UNKNOWN,
+} ExportOutcome;
+
+typedef struct ExportAction
+{
+	bool		finished;		/* see the machine's outcome */
+	RequestKind request;		/* else: send this */
+	bool		submits;		/* it belongs to a submission */
+	Instant		not_before;
+
+	/* What the lane must learn first; HOLD_NONE for nothing. */
+	HoldReason	hold;
+	Duration	retry_after;	/* of HOLD_RATE_LIMITED */
+} ExportAction;
+
+typedef struct Export
+{
+	/* Given. Texts belong to the caller and outlive the machine. */
+	ExportGoal	goal;
+	ExportRules rules;
+	ExportKind	kind;
+	const char *forecast_id;	/* NULL where the kind has none */
+	const char *time_period;	/* NULL: Clari's current quarter */
+	Instant		submitted_at;	/* of GOAL_RESUME_UNKNOWN, else set here */
+
+	ExportStep	step;
+	int			tries;			/* of the request at hand, failed ones */
+	int			submissions;	/* tried by this machine */
+	int			lost_submissions;
+	ExportOutcome lost_outcome; /* what the last lost one would end in */
+	int			look_ups;		/* readable lists without our job */
+
+	/* The jobs that a lost submission cannot have started. */
+	bool		has_baseline;
+	JobIdSet	others_jobs;
+	bool		contested;		/* another request may own the job as well */
+
+	char		job_id[JOB_ID_SIZE];	/* empty until it is known */
+	bool		adopted;		/* found in the list after a lost reply */
+	int			polls;			/* status requests that ended, in any way */
+	Job			job;			/* from the last status reply */
+	bool		has_job;		/* job is filled */
+	Limits		limits;			/* from the last GET /admin/limits */
+
+	ExportOutcome outcome;
+	Delivery	delivery;		/* of the last reply */
+	int			http_status;
+	ClariError	error;			/* Clari's words in the last refusal */
+} Export;
+
+/*
+ * Prepare a machine. job_id is NULL or the job the goal is about. Free it
+ * with export_free().
+ */
+extern void export_init(Export *export, ExportGoal goal, const ExportRules *rules,
+						ExportKind kind, const char *forecast_id,
+						const char *time_period, const char *job_id);
+extern void export_free(Export *export);
+
+/*
+ * Name a job that is somebody else's, so that it is not adopted. Returns
+ * false if no more can be remembered; the machine then adopts none.
+ */
+extern bool export_exclude_job(Export *export, const char *job_id);
+
+/* The first action. */
+extern ExportAction export_start(Export *export, Instant now);
+
+/* A request ended: the next action. */
+extern ExportAction export_reply(Export *export, const Reply *reply, Instant now);
+
+/* Whether a job runs, or may run, at Clari for this machine. */
+extern bool export_may_have_job(const Export *export);
+
+/* Whether the fate of a submission is open: sent, and no clear reply yet. */
+extern bool export_submission_is_open(const Export *export);
+
+#endif							/* CORE_EXPORT_H */

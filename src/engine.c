@@ -1,0 +1,352 @@
+/*
+ * engine.c
+ *		Drives any number of exports: timers, transfers, lanes.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+#include "engine.h"
+#include "wait_event.h"
+
+/* A hold shorter than this is not worth a message. */
+#define REPORTED_HOLD			SECONDS(1)
+
+/* Most bytes of a reply that is not a result. */
+#define MAX_CONTROL_REPLY_SIZE	(64 * 1024 * 1024)
+
+static dlist_head tasks = DLIST_STATIC_INIT(tasks);
+
+bool
+task_is_finished(const Task *task)
+{
+	return task->action.finished;
+}
+
+const Reply *
+task_last_reply(const Task *task)
+{
+	return task->transfer != NULL ? transfer_reply(task->transfer) : NULL;
+}
+
+/* Whether the goal is an export that occupies a place in the lane. */
+static bool
+needs_place(const Task *task)
+{
+	return task->action.submits && !task->ticket.has_place;
+}
+
+static void
+drop_transfer(Task *task)
+{
+	transfer_free(task->transfer);
+	task->transfer = NULL;
+}
+
+/* Whether the job of a task with a place has come to its end. */
+static bool
+export_ended(const Task *task)
+{
+	return task->export.has_job && task->export.job.phase != JOB_IN_PROGRESS;
+}
+
+/* Runs when the task's memory goes. */
+static void
+release_task(void *arg)
+{
+	Task	   *task = arg;
+
+	if (task->added)
+		dlist_delete(&task->node);
+	drop_transfer(task);
+	lane_close(&task->ticket, export_ended(task));
+	export_free(&task->export);
+}
+
+Task *
+engine_new_task(void)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "clari_export task",
+												  ALLOCSET_SMALL_SIZES);
+	Task	   *task = MemoryContextAllocZero(context, sizeof(Task));
+	MemoryContextCallback *callback = MemoryContextAlloc(context, sizeof(*callback));
+
+	task->context = context;
+	callback->func = release_task;
+	callback->arg = task;
+	MemoryContextRegisterResetCallback(context, callback);
+	return task;
+}
+
+void
+engine_add(Task *task, Instant not_before)
+{
+	ExportGoal	goal = task->export.goal;
+
+	lane_open(&task->ticket, task->account);
+	if (goal == GOAL_RESUME_UNKNOWN || goal == GOAL_RESUME_JOB)
+		lane_take_running_place(&task->ticket, goal == GOAL_RESUME_UNKNOWN);
+	dlist_push_tail(&tasks, &task->node);
+	task->added = true;
+
+	task->action = export_start(&task->export, not_before);
+	task->due = task->action.not_before;
+}
+
+void
+engine_remove(Task *task)
+{
+	MemoryContextDelete(task->context);
+}
+
+/* ----------
+ * Sending
+ * ----------
+ */
+
+static void
+start_transfer(Task *task)
+{
+	const Account *account = task->account;
+	RequestKind kind = task->action.request;
+	char		path[REQUEST_PATH_SIZE];
+	HttpRequest request = {
+		.method = request_method(kind),
+		.base_url = account->base_url,
+		.path = path,
+		.api_key = account->api_key,
+		.ca_file = account->ca_file,
+		.proxy = account->proxy,
+		.connect_timeout = account->connect_timeout,
+		.timeout = account->request_timeout,
+		.timeout_is_idle = kind == REQUEST_RESULT,
+		.max_reply_size = kind == REQUEST_RESULT ? account->max_result_size : MAX_CONTROL_REPLY_SIZE,
+		.fresh_connection = kind == REQUEST_SUBMIT,
+	};
+
+	if (!request_path(kind, task->export.kind, task->export.forecast_id,
+					  task->export.job_id, path, sizeof(path)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("forecast id is too long")));
+	if (kind == REQUEST_SUBMIT)
+		request.body = task->body;
+	else if (kind == REQUEST_CANCEL)
+		request.body = REQUEST_CANCEL_BODY;
+
+	drop_transfer(task);
+	task->transfer = transfer_start(&request);
+}
+
+/* Ask the lane for what the next request needs. */
+static LaneVerdict
+ask_lane(Task *task)
+{
+	if (needs_place(task))
+	{
+		LaneVerdict verdict = lane_take_place(&task->ticket, task->submit_interval);
+
+		if (verdict.reason != HOLD_NONE)
+			return verdict;
+	}
+	return lane_take_turn(&task->ticket, task->action.submits);
+}
+
+/*
+ * Note that a task waits for its lane, and tell its owner once it is clear
+ * that this takes more than a moment. due becomes when to look again.
+ */
+static void
+hold_task(Task *task, LaneVerdict verdict, Instant now)
+{
+	bool		long_hold = verdict.until != INSTANT_NEVER ?
+		verdict.until - now > REPORTED_HOLD :
+		task->held_since != 0 && now - task->held_since >= REPORTED_HOLD;
+
+	task->due = verdict.until;
+	if (task->held_since == 0)
+		task->held_since = now;
+	if (task->hold_reported)
+		return;
+	if (long_hold)
+	{
+		task->hold_reported = true;
+		if (task->hooks->held != NULL)
+			task->hooks->held(task, verdict.reason, verdict.until);
+	}
+	else if (verdict.until == INSTANT_NEVER)
+		task->due = task->held_since + REPORTED_HOLD;
+}
+
+/* Send the task's request if its time has come and the lane lets it. */
+static void
+try_to_send(Task *task, Instant now)
+{
+	LaneVerdict verdict;
+
+	if (task->action.finished || now < task->action.not_before)
+		return;
+	if (task->transfer != NULL && transfer_reply(task->transfer) == NULL)
+		return;
+
+	verdict = ask_lane(task);
+	if (verdict.reason != HOLD_NONE)
+	{
+		hold_task(task, verdict, now);
+		return;
+	}
+	task->held_since = 0;
+	task->hold_reported = false;
+	if (task->action.request == REQUEST_SUBMIT && task->hooks->before_submission != NULL)
+		task->hooks->before_submission(task);
+	start_transfer(task);
+}
+
+/* ----------
+ * Receiving
+ * ----------
+ */
+
+/* Tell the lane what a reply means for others. */
+static void
+inform_lane(Task *task, const Reply *reply)
+{
+	const ExportAction *action = &task->action;
+	const Export *export = &task->export;
+
+	if (action->hold == HOLD_RATE_LIMITED)
+		task->due = lane_note_rate_limit(&task->ticket, action->retry_after);
+	else if (reply->delivery == DELIVERY_REPLIED)
+		lane_note_answer(&task->ticket);
+
+	if (action->hold != HOLD_NONE && action->hold != HOLD_RATE_LIMITED)
+		task->due = lane_note_submission_hold(&task->ticket, action->hold);
+	if (task->ticket.submitting && export_may_have_job(export))
+		lane_note_acceptance(&task->ticket);
+	if (task->ticket.submitting && (action->finished || export_may_have_job(export)))
+		lane_settle_submission(&task->ticket);
+}
+
+static void
+warn_of_status(Task *task)
+{
+	const Job  *job = &task->export.job;
+
+	if (!task->export.has_job || job->known_status || task->warned_of_status)
+		return;
+	task->warned_of_status = true;
+	ereport(WARNING,
+			(errmsg("Clari reports an unknown status \"%s\" for job %s", job->status, task->export.job_id),
+			 errdetail("It is taken for a job in progress.")));
+}
+
+static void
+take_reply(Task *task, const Reply *reply)
+{
+	if (task->export.step == STEP_LOOK_UP && task->hooks->before_look_up != NULL)
+		task->hooks->before_look_up(task);
+
+	task->action = export_reply(&task->export, reply, http_now());
+	task->due = task->action.not_before;
+	inform_lane(task, reply);
+	if (!task->action.finished)
+		drop_transfer(task);
+
+	elog(DEBUG1, "clari_export: job \"%s\": HTTP %d, next request in %.3f s",
+		 task->export.job_id, task->export.http_status,
+		 task->action.finished ? 0.0 : (double) (task->due - http_now()) / SECONDS(1));
+	warn_of_status(task);
+	if (task->hooks->progressed != NULL)
+		task->hooks->progressed(task);
+}
+
+/* ----------
+ * The loop
+ * ----------
+ */
+
+/* Take in what arrived and send what may go. Returns true if a task ended. */
+static bool
+advance_tasks(void)
+{
+	dlist_mutable_iter iter;
+	bool		any_finished = false;
+
+	dlist_foreach_modify(iter, &tasks)
+	{
+		Task	   *task = dlist_container(Task, node, iter.cur);
+		const Reply *reply;
+
+		if (task->action.finished)
+			continue;
+		reply = task_last_reply(task);
+		if (reply != NULL)
+			take_reply(task, reply);
+		try_to_send(task, http_now());
+		any_finished |= task->action.finished;
+	}
+	return any_finished;
+}
+
+/*
+ * When the next task has something to do; transfers wake us by themselves.
+ * *wait is what the process mainly waits for.
+ */
+static Instant
+next_due(WaitFor *wait)
+{
+	dlist_iter	iter;
+	Instant		next = INSTANT_NEVER;
+
+	*wait = WAIT_FOR_WORK;
+	dlist_foreach(iter, &tasks)
+	{
+		Task	   *task = dlist_container(Task, node, iter.cur);
+
+		if (task->action.finished)
+			continue;
+		if (task->transfer != NULL)
+			*wait = Max(*wait, WAIT_FOR_REPLY);
+		else
+		{
+			next = instant_earlier(next, task->due);
+			*wait = Max(*wait, task->held_since != 0 ? WAIT_FOR_LANE : WAIT_FOR_POLL);
+		}
+	}
+	return next;
+}
+
+void
+engine_step(Instant until)
+{
+	WaitFor		wait;
+	Instant		next;
+
+	if (advance_tasks())
+		return;
+
+	next = next_due(&wait);
+	if (wait == WAIT_FOR_LANE)
+	{
+		/* A place may have become free since we asked: ask once more. */
+		lane_prepare_to_wait();
+		if (advance_tasks())
+		{
+			lane_cancel_wait();
+			return;
+		}
+		next = next_due(&wait);
+	}
+	http_wait(instant_earlier(until, next), wait_event_info(wait));
+	lane_cancel_wait();
+	CHECK_FOR_INTERRUPTS();
+}
+
+void
+engine_run(Task *task)
+{
+	engine_add(task, http_now());
+	while (!task_is_finished(task))
+		engine_step(INSTANT_NEVER);
+}

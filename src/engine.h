@@ -1,0 +1,95 @@
+/*
+ * engine.h
+ *		Drives any number of exports: timers, transfers, lanes.
+ *
+ * A task is one state machine (core/export.h) with what it needs to act: an
+ * account, a ticket of the account's lane, the transfer under way. The SQL
+ * functions run one task and wait; the queue runs many side by side.
+ */
+#ifndef CLARI_ENGINE_H
+#define CLARI_ENGINE_H
+
+#include "lib/ilist.h"
+
+#include "account.h"
+#include "core/export.h"
+#include "http.h"
+#include "lane.h"
+
+typedef struct Task Task;
+
+/*
+ * What the owner of a task does at certain points. Each may be NULL. They run
+ * outside of libcurl and may raise errors, which end the call of engine_run()
+ * or engine_step() at hand.
+ */
+typedef struct TaskHooks
+{
+	/* The submission goes out when this returns: commit that it does. */
+	void		(*before_submission) (Task *task);
+
+	/* A lost submission's reply is about to be read: name others' jobs. */
+	void		(*before_look_up) (Task *task);
+
+	/* A reply was taken in; task->due is when the next request goes out. */
+	void		(*progressed) (Task *task);
+
+	/* A hold of more than a second begins; until may be INSTANT_NEVER. */
+	void		(*held) (Task *task, HoldReason reason, Instant until);
+} TaskHooks;
+
+struct Task
+{
+	dlist_node	node;			/* in the engine's tasks */
+	bool		added;
+	MemoryContext context;		/* of the task and all it needs */
+
+	Export		export;
+	Account    *account;
+	const char *body;			/* of the submission */
+	const TaskHooks *hooks;
+	void	   *owner;			/* for the hooks */
+	Duration	submit_interval;	/* since the lane's last export */
+
+	LaneTicket	ticket;
+	ExportAction action;
+	Instant		due;			/* of action, as far as is known */
+	Instant		held_since;		/* 0: nothing holds it */
+	bool		hold_reported;
+	Transfer   *transfer;		/* NULL between requests; the last one's stays
+								 * when the task is finished */
+	bool		warned_of_status;
+};
+
+/*
+ * Make a task in a memory context of its own, a child of the current one.
+ * The caller initializes task->export and fills in what a task is given.
+ */
+extern Task *engine_new_task(void);
+
+/*
+ * Start a task, not before the given moment.
+ */
+extern void engine_add(Task *task, Instant not_before);
+
+/*
+ * Forget a task and free its memory: end its transfer, leave the lane. The
+ * same happens when its memory context goes, at the latest after an error.
+ */
+extern void engine_remove(Task *task);
+
+extern bool task_is_finished(const Task *task);
+
+/* The body of the last reply: the result, where that was the goal. */
+extern const Reply *task_last_reply(const Task *task);
+
+/*
+ * Do what can be done now, then sleep until a task finished, a reply came,
+ * the latch was set, or until. Interrupts are served.
+ */
+extern void engine_step(Instant until);
+
+/* Start one task and run it to its end. */
+extern void engine_run(Task *task);
+
+#endif							/* CLARI_ENGINE_H */

@@ -1,0 +1,52 @@
+/*
+ * failure.h
+ *		How an export that failed is told: SQLSTATE, message, DETAIL, HINT.
+ *
+ * A function that waits raises it, the queue stores it.
+ */
+#ifndef CLARI_FAILURE_H
+#define CLARI_FAILURE_H
+
+#include "engine.h"
+
+#define ERRCODE_CLARI_NOT_AUTHORIZED		MAKE_SQLSTATE('R','C','0','0','1')
+#define ERRCODE_CLARI_BAD_REQUEST			MAKE_SQLSTATE('R','C','0','0','2')
+#define ERRCODE_CLARI_RATE_LIMITED			MAKE_SQLSTATE('R','C','0','0','3')
+#define ERRCODE_CLARI_QUEUE_FULL			MAKE_SQLSTATE('R','C','0','0','4')
+#define ERRCODE_CLARI_QUOTA_EXHAUSTED		MAKE_SQLSTATE('R','C','0','0','5')
+#define ERRCODE_CLARI_JOB_FAILED			MAKE_SQLSTATE('R','C','0','0','6')
+#define ERRCODE_CLARI_POLL_TIMEOUT			MAKE_SQLSTATE('R','C','0','0','7')
+#define ERRCODE_CLARI_BAD_RESPONSE			MAKE_SQLSTATE('R','C','0','0','8')
+#define ERRCODE_CLARI_UNAVAILABLE			MAKE_SQLSTATE('R','C','0','0','9')
+#define ERRCODE_CLARI_WRONG_PERIOD			MAKE_SQLSTATE('R','C','0','1','0')
+#define ERRCODE_CLARI_SUBMISSION_UNKNOWN	MAKE_SQLSTATE('R','C','0','1','1')
+
+typedef struct Failure
+{
+	int			sqlstate;
+	char	   *message;
+	char	   *detail;			/* NULL for none */
+	char	   *hint;			/* NULL for none */
+} Failure;
+
+/* Make a failure; message is a format with its arguments. */
+extern Failure *failure_make(int sqlstate, const char *message,...) pg_attribute_printf(2, 3);
+
+/*
+ * The failure a finished task ended in, or NULL if it ended well. Allocated in
+ * the current memory context.
+ */
+extern Failure *failure_of_task(const Task *task);
+
+/*
+ * Complete a failure of a task that has a job: the DETAIL names the job, the
+ * HINT how to go on with it.
+ */
+extern void failure_add_job(Failure *failure, const Task *task);
+
+extern void failure_raise(const Failure *failure) pg_attribute_noreturn();
+
+/* How to go on with a job, as a HINT. */
+extern char *job_hint(const Task *task);
+
+#endif							/* CLARI_FAILURE_H */

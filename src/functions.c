@@ -1,0 +1,666 @@
+/*
+ * functions.c
+ *		The SQL functions that wait for Clari.
+ *
+ * Each prepares one task, lets the engine run it, and turns what came of it
+ * into its result or an error. The waiting itself is the engine's.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+
+#include "account.h"
+#include "engine.h"
+#include "failure.h"
+#include "result.h"
+#include "submission.h"
+
+/* ----------
+ * While a function waits
+ * ----------
+ */
+
+static const char *
+hold_phrase(HoldReason reason)
+{
+	switch (reason)
+	{
+		case HOLD_RATE_LIMITED:
+			return "rate limited by Clari";
+		case HOLD_QUEUE_FULL:
+			return "Clari's job queue is full";
+		case HOLD_UNAVAILABLE:
+			return "Clari cannot be reached";
+		case HOLD_LANE_IN_USE:
+			return "another export of this API key is running";
+		case HOLD_UNKNOWN_SUBMISSION:
+			return "another submission of this API key is under way";
+		default:
+			return hold_reason_name(reason);
+	}
+}
+
+static void
+report_hold(Task *task pg_attribute_unused(), HoldReason reason, Instant until)
+{
+	long long	seconds = until == INSTANT_NEVER ? 0 :
+		(until - http_now() + SECONDS(1) - 1) / SECONDS(1);
+
+	if (until == INSTANT_NEVER)
+		ereport(NOTICE, (errmsg("waiting: %s", hold_phrase(reason))));
+	else
+		ereport(NOTICE, (errmsg("waiting %lld s: %s", seconds, hold_phrase(reason))));
+}
+
+/*
+ * A cancel, a time-out or a shutdown is PostgreSQL's own error. It gets the
+ * job id and how to go on, so that a submission is not lost with it.
+ */
+static void
+add_job_to_interrupt(void *arg)
+{
+	Task	   *task = arg;
+
+	if (ERRCODE_TO_CATEGORY(geterrcode()) != ERRCODE_OPERATOR_INTERVENTION)
+		return;
+	if (export_may_have_job(&task->export))
+	{
+		errdetail("Job %s of server \"%s\" was submitted.",
+				  task->export.job_id, task->account->server_name);
+		errhint("%s", job_hint(task));
+	}
+	else if (export_submission_is_open(&task->export))
+	{
+		errdetail("A submission on server \"%s\" was under way.", task->account->server_name);
+		errhint("Look for its job with: SELECT * FROM clari_export_jobs(%s);",
+				quote_literal_cstr(task->account->server_name));
+	}
+}
+
+static const TaskHooks waiting_hooks = {
+	.held = report_hold,
+};
+
+/* Run a task to its end; what came of it is in task->export. */
+static void
+run(Task *task)
+{
+	ErrorContextCallback context = {
+		.previous = error_context_stack,
+		.callback = add_job_to_interrupt,
+		.arg = task,
+	};
+
+	error_context_stack = &context;
+	engine_run(task);
+	error_context_stack = context.previous;
+}
+
+static void
+run_or_raise(Task *task)
+{
+	Failure    *failure;
+
+	run(task);
+	failure = failure_of_task(task);
+	if (failure != NULL)
+		failure_raise(failure);
+}
+
+/* ----------
+ * Making tasks
+ * ----------
+ */
+
+static Task *
+new_task(const char *server_name)
+{
+	Task	   *task = engine_new_task();
+	MemoryContext old_context = MemoryContextSwitchTo(task->context);
+
+	task->account = account_load(server_name, GetUserId());
+	task->submit_interval = task->account->submit_interval;
+	task->hooks = &waiting_hooks;
+	MemoryContextSwitchTo(old_context);
+	return task;
+}
+
+/* A task about no job yet: a list, the limits. */
+static Task *
+new_plain_task(const char *server_name, ExportGoal goal)
+{
+	Task	   *task = new_task(server_name);
+	ExportRules rules = account_export_rules(task->account);
+
+	export_init(&task->export, goal, &rules, EXPORT_FORECAST, NULL, NULL, NULL);
+	return task;
+}
+
+static Task *
+new_job_task(const char *server_name, ExportGoal goal, const char *job_id)
+{
+	Task	   *task = new_task(server_name);
+	ExportRules rules = account_export_rules(task->account);
+
+	if (job_id[0] == '\0' || strlen(job_id) >= JOB_ID_SIZE)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid job id"),
+				 errdetail("A job id has from 1 to %d bytes.", JOB_ID_SIZE - 1),
+				 errhint("See the jobs of your key with: SELECT * FROM clari_export_jobs();")));
+	export_init(&task->export, goal, &rules, EXPORT_FORECAST, NULL, NULL,
+				MemoryContextStrdup(task->context, job_id));
+	return task;
+}
+
+static Task *
+new_submission_task(const char *server_name, ExportGoal goal, const Submission *submission)
+{
+	Task	   *task = new_task(server_name);
+	ExportRules rules = account_export_rules(task->account);
+
+	submission_prepare(task, goal, &rules, submission);
+	return task;
+}
+
+/* ----------
+ * Arguments and results
+ * ----------
+ */
+
+static char *
+text_arg(FunctionCallInfo fcinfo, int n)
+{
+	return PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n));
+}
+
+static char *
+required_text_arg(FunctionCallInfo fcinfo, int n, const char *name)
+{
+	if (PG_ARGISNULL(n))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s must not be null", name)));
+	return text_to_cstring(PG_GETARG_TEXT_PP(n));
+}
+
+static char *
+server_arg(FunctionCallInfo fcinfo, int n)
+{
+	if (PG_ARGISNULL(n))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("server must not be null")));
+	return pstrdup(NameStr(*PG_GETARG_NAME(n)));
+}
+
+static char *
+options_arg(FunctionCallInfo fcinfo, int n)
+{
+	Jsonb	   *options;
+
+	if (PG_ARGISNULL(n))
+		return NULL;
+	options = PG_GETARG_JSONB_P(n);
+	return JsonbToCString(NULL, &options->root, (int) VARSIZE(options));
+}
+
+static Duration
+delay_arg(FunctionCallInfo fcinfo, int n, const char *name, Duration missing)
+{
+	Duration	delay;
+
+	if (PG_ARGISNULL(n))
+		return missing;
+	delay = interval_duration(PG_GETARG_INTERVAL_P(n));
+	if (delay < 0 || delay > SECONDS(86400))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s is out of range", name),
+				 errhint("Valid values are intervals from 0 to 1 day.")));
+	return delay;
+}
+
+/* The last reply as jsonb; raises RC008 where jsonb cannot hold it. */
+static Jsonb *
+reply_as_jsonb(const Task *task)
+{
+	Failure    *failure;
+	Jsonb	   *result = result_to_jsonb(task_last_reply(task), &failure);
+
+	if (failure != NULL)
+	{
+		failure_add_job(failure, task);
+		failure_raise(failure);
+	}
+	return result;
+}
+
+/*
+ * The result of a finished export, or NULL with *failure set. Only a forecast
+ * has a period to check.
+ */
+static Jsonb *
+export_result(const Task *task, Failure **failure)
+{
+	Jsonb	   *result = result_to_jsonb(task_last_reply(task), failure);
+
+	if (*failure == NULL && task->export.kind == EXPORT_FORECAST)
+		*failure = result_check_period(result, task->export.time_period);
+	if (*failure != NULL)
+		failure_add_job(*failure, task);
+	return *failure == NULL ? result : NULL;
+}
+
+static void
+warn_if_truncated(const Task *task)
+{
+	if (task->export.has_job && task->export.job.truncated)
+		ereport(WARNING,
+				(errmsg("Clari truncated the result of job %s", task->export.job_id),
+				 errdetail("The job object says cellsTruncated or rowsTruncated."),
+				 errhint("Export less at once: name fewer typesToExport or a scopeId.")));
+}
+
+static Datum
+run_export(const Submission *submission, const char *server_name)
+{
+	Task	   *task = new_submission_task(server_name, GOAL_EXPORT, submission);
+	Failure    *failure;
+	Jsonb	   *result;
+
+	run_or_raise(task);
+	warn_if_truncated(task);
+	result = export_result(task, &failure);
+	if (failure != NULL)
+		failure_raise(failure);
+	engine_remove(task);
+	return JsonbPGetDatum(result);
+}
+
+/* ----------
+ * clari_export, clari_export_activity, clari_export_audit_events
+ * ----------
+ */
+
+PG_FUNCTION_INFO_V1(clari_export);
+
+/*
+ * clari_export(forecast_id text, time_period text, options jsonb, server text)
+ * returns jsonb: submit, poll, fetch, and check the period of the result.
+ */
+Datum
+clari_export(PG_FUNCTION_ARGS)
+{
+	Submission	submission = {
+		.kind = EXPORT_FORECAST,
+		.forecast_id = required_text_arg(fcinfo, 0, "forecast_id"),
+		.time_period = text_arg(fcinfo, 1),
+		.options = options_arg(fcinfo, 2),
+	};
+
+	return run_export(&submission, server_arg(fcinfo, 3));
+}
+
+PG_FUNCTION_INFO_V1(clari_export_activity);
+
+/* clari_export_activity(options jsonb, server text) returns jsonb */
+Datum
+clari_export_activity(PG_FUNCTION_ARGS)
+{
+	Submission	submission = {.kind = EXPORT_ACTIVITY,.options = options_arg(fcinfo, 0)};
+
+	return run_export(&submission, server_arg(fcinfo, 1));
+}
+
+PG_FUNCTION_INFO_V1(clari_export_audit_events);
+
+/* clari_export_audit_events(options jsonb, server text) returns jsonb */
+Datum
+clari_export_audit_events(PG_FUNCTION_ARGS)
+{
+	Submission	submission = {.kind = EXPORT_AUDIT_EVENTS,.options = options_arg(fcinfo, 0)};
+
+	return run_export(&submission, server_arg(fcinfo, 1));
+}
+
+/* ----------
+ * The single steps
+ * ----------
+ */
+
+PG_FUNCTION_INFO_V1(clari_export_submit);
+
+/*
+ * clari_export_submit(forecast_id text, time_period text, options jsonb,
+ * server text) returns text: the job id.
+ */
+Datum
+clari_export_submit(PG_FUNCTION_ARGS)
+{
+	Submission	submission = {
+		.kind = EXPORT_FORECAST,
+		.forecast_id = required_text_arg(fcinfo, 0, "forecast_id"),
+		.time_period = text_arg(fcinfo, 1),
+		.options = options_arg(fcinfo, 2),
+	};
+	Task	   *task = new_submission_task(server_arg(fcinfo, 3), GOAL_SUBMIT, &submission);
+	text	   *job_id;
+
+	run_or_raise(task);
+	job_id = cstring_to_text(task->export.job_id);
+	engine_remove(task);
+	PG_RETURN_TEXT_P(job_id);
+}
+
+PG_FUNCTION_INFO_V1(clari_export_status);
+
+/* clari_export_status(job_id text, server text) returns jsonb: one request */
+Datum
+clari_export_status(PG_FUNCTION_ARGS)
+{
+	char	   *job_id = required_text_arg(fcinfo, 0, "job_id");
+	Task	   *task = new_job_task(server_arg(fcinfo, 1), GOAL_STATUS, job_id);
+	Jsonb	   *status;
+
+	run_or_raise(task);
+	status = result_unwrap_job(reply_as_jsonb(task));
+	engine_remove(task);
+	PG_RETURN_JSONB_P(status);
+}
+
+PG_FUNCTION_INFO_V1(clari_export_poll);
+
+/*
+ * clari_export_poll(job_id text, max_attempts int, base_delay interval,
+ * max_delay interval, server text) returns jsonb: the terminal status.
+ */
+Datum
+clari_export_poll(PG_FUNCTION_ARGS)
+{
+	char	   *job_id = required_text_arg(fcinfo, 0, "job_id");
+	Task	   *task = new_job_task(server_arg(fcinfo, 4), GOAL_POLL, job_id);
+	ExportRules *rules = &task->export.rules;
+	Jsonb	   *status;
+
+	if (!PG_ARGISNULL(1))
+		rules->max_attempts = PG_GETARG_INT32(1);
+	if (rules->max_attempts < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("max_attempts must be at least 1")));
+	rules->backoff.base = delay_arg(fcinfo, 2, "base_delay", rules->backoff.base);
+	rules->backoff.max = delay_arg(fcinfo, 3, "max_delay", rules->backoff.max);
+
+	run_or_raise(task);
+	status = result_unwrap_job(reply_as_jsonb(task));
+	engine_remove(task);
+	PG_RETURN_JSONB_P(status);
+}
+
+PG_FUNCTION_INFO_V1(clari_export_result);
+
+/* clari_export_result(job_id text, server text) returns jsonb */
+Datum
+clari_export_result(PG_FUNCTION_ARGS)
+{
+	char	   *job_id = required_text_arg(fcinfo, 0, "job_id");
+	Task	   *task = new_job_task(server_arg(fcinfo, 1), GOAL_RESULT, job_id);
+	Jsonb	   *result;
+
+	run_or_raise(task);
+	result = reply_as_jsonb(task);
+	engine_remove(task);
+	PG_RETURN_JSONB_P(result);
+}
+
+PG_FUNCTION_INFO_V1(clari_export_cancel_job);
+
+/* clari_export_cancel(job_id text, server text) returns text: the status */
+Datum
+clari_export_cancel_job(PG_FUNCTION_ARGS)
+{
+	char	   *job_id = required_text_arg(fcinfo, 0, "job_id");
+	Task	   *task = new_job_task(server_arg(fcinfo, 1), GOAL_CANCEL, job_id);
+	text	   *status;
+
+	run_or_raise(task);
+	status = cstring_to_text(text_from_clari(task->export.job.status));
+	engine_remove(task);
+	PG_RETURN_TEXT_P(status);
+}
+
+/* ----------
+ * clari_export_all
+ * ----------
+ */
+
+/* The row of one period: its result, or its failure. */
+static void
+put_period(ReturnSetInfo *result_info, const char *time_period, const Task *task,
+		   const Failure *failure, Jsonb *result)
+{
+	Datum		values[5] = {0};
+	bool		nulls[5] = {false};
+	const Export *export = &task->export;
+
+	nulls[0] = time_period == NULL;
+	if (time_period != NULL)
+		values[0] = CStringGetTextDatum(time_period);
+	nulls[1] = !export_may_have_job(export);
+	if (!nulls[1])
+		values[1] = CStringGetTextDatum(export->job_id);
+	nulls[2] = !export->has_job;
+	if (!nulls[2])
+		values[2] = CStringGetTextDatum(text_from_clari(export->job.status));
+	nulls[3] = result == NULL;
+	values[3] = JsonbPGetDatum(result);
+	nulls[4] = failure == NULL;
+	if (failure != NULL)
+		values[4] = CStringGetTextDatum(failure->detail != NULL ?
+										psprintf("%s: %s", failure->message, failure->detail) :
+										failure->message);
+	tuplestore_putvalues(result_info->setResult, result_info->setDesc, values, nulls);
+}
+
+static void
+export_period(ReturnSetInfo *result_info, Submission *submission, const char *server_name,
+			  Duration interval)
+{
+	Task	   *task = new_submission_task(server_name, GOAL_EXPORT, submission);
+	Failure    *failure;
+	Jsonb	   *result = NULL;
+
+	if (interval >= 0)
+		task->submit_interval = interval;
+	run(task);
+	failure = failure_of_task(task);
+	if (failure == NULL)
+	{
+		warn_if_truncated(task);
+		result = export_result(task, &failure);
+	}
+	put_period(result_info, submission->time_period, task, failure, result);
+	engine_remove(task);
+}
+
+PG_FUNCTION_INFO_V1(clari_export_all);
+
+/*
+ * clari_export_all(forecast_id text, time_periods text[], options jsonb,
+ * delay_between interval, server text) returns table: one period after the
+ * other. A period that fails is a row with its error; the rest go on.
+ */
+Datum
+clari_export_all(PG_FUNCTION_ARGS)
+{
+	Submission	submission = {
+		.kind = EXPORT_FORECAST,
+		.forecast_id = required_text_arg(fcinfo, 0, "forecast_id"),
+		.options = options_arg(fcinfo, 2),
+	};
+	Duration	delay = delay_arg(fcinfo, 3, "delay_between", -1);
+	char	   *server_name = server_arg(fcinfo, 4);
+	Datum	   *periods;
+	bool	   *nulls;
+	int			n;
+
+	if (PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("time_periods must not be null"),
+				 errhint("Use an array such as ARRAY['2026_Q2', '2026_Q3'].")));
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), TEXTOID, -1, false, TYPALIGN_INT, &periods, &nulls, &n);
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; i < n; i++)
+	{
+		submission.time_period = nulls[i] ? NULL : TextDatumGetCString(periods[i]);
+		export_period((ReturnSetInfo *) fcinfo->resultinfo, &submission, server_name,
+					  i > 0 ? delay : -1);
+	}
+	PG_RETURN_VOID();
+}
+
+/* ----------
+ * clari_export_jobs, clari_export_limits
+ * ----------
+ */
+
+typedef struct JobRows
+{
+	ReturnSetInfo *result_info;
+	ErrorData  *error;			/* raised while a row was stored */
+	MemoryContext context;
+} JobRows;
+
+static Datum
+text_or_null(const char *text, bool *is_null)
+{
+	*is_null = text[0] == '\0';
+	return *is_null ? (Datum) 0 : CStringGetTextDatum(text_from_clari(text));
+}
+
+static Datum
+time_or_null(int64 milliseconds, bool *is_null)
+{
+	*is_null = milliseconds == 0;
+	return TimestampTzGetDatum(milliseconds * 1000 -
+							   (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY);
+}
+
+static void
+put_job(const JobRows *rows, const Job *job)
+{
+	Datum		values[10];
+	bool		nulls[10];
+
+	values[0] = text_or_null(job->job_id, &nulls[0]);
+	values[1] = text_or_null(job->module, &nulls[1]);
+	values[2] = text_or_null(job->title, &nulls[2]);
+	values[3] = text_or_null(job->status, &nulls[3]);
+	values[4] = text_or_null(job->file_name, &nulls[4]);
+	values[5] = text_or_null(job->file_type, &nulls[5]);
+	values[6] = text_or_null(job->currency, &nulls[6]);
+	values[7] = time_or_null(job->start_time, &nulls[7]);
+	values[8] = time_or_null(job->end_time, &nulls[8]);
+	values[9] = time_or_null(job->expired_time, &nulls[9]);
+	tuplestore_putvalues(rows->result_info->setResult, rows->result_info->setDesc, values, nulls);
+}
+
+/* Runs inside the reader, which has to clean up: no error may leave it. */
+static bool
+visit_job(const Job *job, void *context)
+{
+	JobRows    *rows = context;
+
+	PG_TRY();
+	{
+		put_job(rows, job);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(rows->context);
+		rows->error = CopyErrorData();
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	return rows->error == NULL;
+}
+
+static void
+raise_bad_reply(const Task *task)
+{
+	Failure    *failure = failure_make(ERRCODE_CLARI_BAD_RESPONSE,
+									   "the reply from Clari cannot be understood");
+
+	failure->hint = psprintf("Check the option base_url of server \"%s\".", task->account->server_name);
+	failure_raise(failure);
+}
+
+PG_FUNCTION_INFO_V1(clari_export_jobs);
+
+/* clari_export_jobs(server text) returns table: the jobs of the key's user */
+Datum
+clari_export_jobs(PG_FUNCTION_ARGS)
+{
+	Task	   *task = new_plain_task(server_arg(fcinfo, 0), GOAL_JOBS);
+	JobRows		rows = {.context = CurrentMemoryContext};
+	const Reply *reply;
+
+	InitMaterializedSRF(fcinfo, 0);
+	rows.result_info = (ReturnSetInfo *) fcinfo->resultinfo;
+	run_or_raise(task);
+	reply = task_last_reply(task);
+	if (!reply_job_list(reply->body, reply->body_size, visit_job, &rows))
+		raise_bad_reply(task);
+	if (rows.error != NULL)
+		ReThrowError(rows.error);
+	engine_remove(task);
+	PG_RETURN_VOID();
+}
+
+static void
+put_number(Datum *value, bool *is_null, int number)
+{
+	*value = Int32GetDatum(number);
+	*is_null = number < 0;
+}
+
+PG_FUNCTION_INFO_V1(clari_export_limits);
+
+/* clari_export_limits(server text) returns table: one row */
+Datum
+clari_export_limits(PG_FUNCTION_ARGS)
+{
+	Task	   *task = new_plain_task(server_arg(fcinfo, 0), GOAL_LIMITS);
+	const Limits *limits = &task->export.limits;
+	ReturnSetInfo *result_info;
+	Datum		values[6];
+	bool		nulls[6] = {false};
+	Jsonb	   *reply;
+
+	InitMaterializedSRF(fcinfo, 0);
+	result_info = (ReturnSetInfo *) fcinfo->resultinfo;
+	run_or_raise(task);
+	reply = reply_as_jsonb(task);
+
+	put_number(&values[0], &nulls[0], limits->concurrent_limit);
+	put_number(&values[1], &nulls[1], limits->available_concurrent_limit);
+	put_number(&values[2], &nulls[2], limits->monthly_quota);
+	put_number(&values[3], &nulls[3], limits->available_monthly_quota);
+	values[4] = PointerGetDatum(result_limits_job_ids(reply, "runningJobIds"));
+	values[5] = PointerGetDatum(result_limits_job_ids(reply, "submittedJobIds"));
+	tuplestore_putvalues(result_info->setResult, result_info->setDesc, values, nulls);
+	engine_remove(task);
+	PG_RETURN_VOID();
+}

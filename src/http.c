@@ -1,0 +1,810 @@
+/*
+ * http.c
+ *		HTTP transfers over libcurl that a latch can interrupt.
+ *
+ * libcurl tells through callbacks which sockets and what timer it waits for;
+ * http_wait() waits for these, the process's latch and the postmaster's death
+ * in one WaitEventSet. Three rules hold throughout this file:
+ *
+ * - No callback may raise an error: a longjmp out of libcurl leaves its handle
+ *	 unusable. They use malloc, note what went wrong, and return.
+ * - Signals are blocked while libcurl runs, since the thread that it starts to
+ *	 resolve a name inherits the mask and must not run PostgreSQL's handlers.
+ * - Whatever is kept here belongs to this process, is made on first use after
+ *	 the fork, and is not shared.
+ */
+#include "postgres.h"
+
+#include <arpa/inet.h>
+#include <curl/curl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/ilist.h"
+#include "miscadmin.h"
+#include "storage/fd.h"
+#include "storage/latch.h"
+#if PG_VERSION_NUM >= 180000
+#include "storage/waiteventset.h"
+#endif
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "core/retry_after.h"
+#include "http.h"
+
+#define USER_AGENT			"clari_export/1.0"
+#define KEPT_CONNECTIONS	16
+#define KEPT_HANDLES		16
+#define FIRST_BODY_SIZE		8192
+#define LONGEST_SLEEP		SECONDS(3600)	/* of one system call */
+#define EVENTS_AT_ONCE		16
+
+struct Transfer
+{
+	dlist_node	node;			/* in transfers */
+	CURL	   *easy;
+	struct curl_slist *headers;
+	char		error[CURL_ERROR_SIZE];
+
+	char	   *body;			/* malloc'd, NUL-terminated once finished */
+	size_t		body_size;
+	size_t		body_allocated;
+	size_t		max_size;
+	bool		too_large;
+	bool		out_of_memory;
+
+	Instant		deadline;
+	Duration	timeout;
+	bool		timeout_is_idle;
+	curl_off_t	bytes_at_deadline;	/* received when the deadline was set */
+
+	bool		finished;
+	Reply		reply;
+};
+
+typedef struct WatchedSocket
+{
+	curl_socket_t fd;
+	uint32		events;			/* WL_SOCKET_* */
+} WatchedSocket;
+
+static CURLM *multi = NULL;
+static dlist_head transfers = DLIST_STATIC_INIT(transfers);
+static CURL *kept_handles[KEPT_HANDLES];
+static int	n_kept_handles = 0;
+
+/* What libcurl waits for. */
+static WatchedSocket *watched = NULL;
+static int	n_watched = 0;
+static int	watched_allocated = 0;
+static Instant timer_due = INSTANT_NEVER;
+
+/* What wait_set holds: the latch, the postmaster, then these sockets. */
+static WaitEventSet *wait_set = NULL;
+static WatchedSocket *in_set = NULL;
+static int	n_in_set = 0;
+static int	first_socket_position = 0;
+static bool wait_set_is_stale = true;
+
+Instant
+http_now(void)
+{
+	struct timespec now;
+
+	/* Goes on while the machine is suspended, as Clari's time does. */
+#ifdef CLOCK_BOOTTIME
+	clock_gettime(CLOCK_BOOTTIME, &now);
+#else
+	clock_gettime(CLOCK_MONOTONIC, &now);
+#endif
+	return SECONDS(now.tv_sec) + now.tv_nsec / 1000;
+}
+
+/* Microseconds since 1970, for dates in headers. */
+static Instant
+unix_now(void)
+{
+	return GetCurrentTimestamp() +
+		(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+}
+
+static sigset_t
+block_signals(void)
+{
+	sigset_t	all;
+	sigset_t	before;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	return before;
+}
+
+static void
+restore_signals(sigset_t before)
+{
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+/* ----------
+ * libcurl's callbacks
+ * ----------
+ */
+
+static WatchedSocket *
+find_watched(curl_socket_t fd)
+{
+	for (int i = 0; i < n_watched; i++)
+		if (watched[i].fd == fd)
+			return &watched[i];
+	return NULL;
+}
+
+static WatchedSocket *
+add_watched(curl_socket_t fd)
+{
+	if (n_watched == watched_allocated)
+	{
+		int			wanted = watched_allocated + 16;
+		void	   *grown = realloc(watched, (size_t) wanted * sizeof(*watched));
+
+		if (grown == NULL)
+			return NULL;
+		watched = grown;
+		watched_allocated = wanted;
+	}
+	watched[n_watched].fd = fd;
+	return &watched[n_watched++];
+}
+
+static int
+socket_callback(CURL *easy pg_attribute_unused(), curl_socket_t fd, int what,
+				void *context pg_attribute_unused(),
+				void *socket_context pg_attribute_unused())
+{
+	WatchedSocket *socket = find_watched(fd);
+
+	if (what == CURL_POLL_REMOVE)
+	{
+		if (socket != NULL)
+			*socket = watched[--n_watched];
+		return 0;
+	}
+	if (socket == NULL && (socket = add_watched(fd)) == NULL)
+		return -1;
+	socket->events = ((what & CURL_POLL_IN) ? WL_SOCKET_READABLE : 0) |
+		((what & CURL_POLL_OUT) ? WL_SOCKET_WRITEABLE : 0);
+	return 0;
+}
+
+static int
+timer_callback(CURLM *handle pg_attribute_unused(), long milliseconds,
+			   void *context pg_attribute_unused())
+{
+	timer_due = milliseconds < 0 ? INSTANT_NEVER : http_now() + MILLISECONDS(milliseconds);
+	return 0;
+}
+
+/* Sockets count against the server's limit of open files. */
+static curl_socket_t
+open_socket_callback(void *context pg_attribute_unused(),
+					 curlsocktype purpose pg_attribute_unused(),
+					 struct curl_sockaddr *address)
+{
+	curl_socket_t fd;
+
+	if (!AcquireExternalFD())
+		return CURL_SOCKET_BAD;
+	fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+	if (fd == CURL_SOCKET_BAD)
+		ReleaseExternalFD();
+	return fd;
+}
+
+static int
+close_socket_callback(void *context pg_attribute_unused(), curl_socket_t fd)
+{
+	/* The next socket may get the same number, unknown to the kernel's set. */
+	wait_set_is_stale = true;
+	ReleaseExternalFD();
+	return close(fd);
+}
+
+static size_t
+first_size(Transfer *transfer)
+{
+	curl_off_t	announced = -1;
+
+	curl_easy_getinfo(transfer->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &announced);
+	if (announced > (curl_off_t) transfer->max_size)
+		announced = (curl_off_t) transfer->max_size;
+	return Max((size_t) Max(announced, 0) + 1, (size_t) FIRST_BODY_SIZE);
+}
+
+static bool
+make_room(Transfer *transfer, size_t needed)
+{
+	size_t		wanted = transfer->body_allocated;
+	char	   *grown;
+
+	if (needed <= wanted)
+		return true;
+	if (wanted == 0)
+		wanted = first_size(transfer);
+	while (wanted < needed)
+		wanted += wanted / 2;
+
+	grown = realloc(transfer->body, wanted);
+	if (grown == NULL)
+		return false;
+	transfer->body = grown;
+	transfer->body_allocated = wanted;
+	return true;
+}
+
+static size_t
+write_callback(char *data, size_t size, size_t n, void *context)
+{
+	Transfer   *transfer = context;
+
+	n *= size;
+	if (transfer->body_size + n > transfer->max_size)
+	{
+		transfer->too_large = true;
+		return 0;
+	}
+	if (!make_room(transfer, transfer->body_size + n + 1))
+	{
+		transfer->out_of_memory = true;
+		return 0;
+	}
+	memcpy(transfer->body + transfer->body_size, data, n);
+	transfer->body_size += n;
+	return n;
+}
+
+/* ----------
+ * Starting a transfer
+ * ----------
+ */
+
+static void
+start_libcurl(void)
+{
+	sigset_t	before = block_signals();
+
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK)
+		multi = curl_multi_init();
+	restore_signals(before);
+	if (multi == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("could not initialize libcurl")));
+
+	curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, socket_callback);
+	curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, timer_callback);
+	curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long) KEPT_CONNECTIONS);
+}
+
+static CURL *
+take_handle(void)
+{
+	return n_kept_handles > 0 ? kept_handles[--n_kept_handles] : curl_easy_init();
+}
+
+/* A kept handle keeps its buffers; its connections are the multi handle's. */
+static void
+put_handle(CURL *easy)
+{
+	if (n_kept_handles == KEPT_HANDLES)
+	{
+		curl_easy_cleanup(easy);
+		return;
+	}
+	curl_easy_reset(easy);
+	kept_handles[n_kept_handles++] = easy;
+}
+
+/* Append "name: value"; false when memory is short. */
+static bool
+add_header(Transfer *transfer, const char *header)
+{
+	struct curl_slist *longer = curl_slist_append(transfer->headers, header);
+
+	if (longer == NULL)
+		return false;
+	transfer->headers = longer;
+	return true;
+}
+
+static bool
+set_headers(Transfer *transfer, const HttpRequest *request)
+{
+	char	   *key = psprintf("apikey: %s", request->api_key);
+	bool		done = add_header(transfer, key) &&
+		add_header(transfer, "Expect:") &&
+		(request->body == NULL || add_header(transfer, "Content-Type: application/json"));
+
+	explicit_bzero(key, strlen(key));
+	pfree(key);
+	return done &&
+		curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->headers) == CURLE_OK;
+}
+
+static bool
+set_target(CURL *easy, const HttpRequest *request)
+{
+	char	   *url = psprintf("%s%s", request->base_url, request->path);
+	bool		done = curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method) == CURLE_OK &&
+		(request->body == NULL ||
+		 curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, request->body) == CURLE_OK);
+
+	pfree(url);
+	return done;
+}
+
+/*
+ * Redirects stay off, since the apikey header would follow them to another
+ * host; so does the environment's proxy, which is the server's and not the
+ * user's. One request uses one connection (HTTP/1.1), so that a submission on
+ * a fresh one is sent once: libcurl repeats a request only where a kept
+ * connection turns out to be dead.
+ */
+static bool
+set_rules(CURL *easy, const HttpRequest *request)
+{
+	return curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https,http") == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "") == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_USERAGENT, USER_AGENT) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, request->fresh_connection ? 1L : 0L) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
+						 (long) Max(request->connect_timeout / MILLISECONDS(1), 1)) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_PROXY, request->proxy != NULL ? request->proxy : "") == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_NOPROXY, "") == CURLE_OK &&
+#if LIBCURL_VERSION_NUM >= 0x075700
+		/* Do not wait for a name that is still being resolved. */
+		curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK &&
+#endif
+		(request->ca_file == NULL ||
+		 curl_easy_setopt(easy, CURLOPT_CAINFO, request->ca_file) == CURLE_OK);
+}
+
+static bool
+set_callbacks(Transfer *transfer)
+{
+	CURL	   *easy = transfer->easy;
+
+	return curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, write_callback) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket_callback) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, close_socket_callback) == CURLE_OK;
+}
+
+static bool
+prepare(Transfer *transfer, const HttpRequest *request)
+{
+	transfer->easy = take_handle();
+	return transfer->easy != NULL &&
+		set_callbacks(transfer) &&
+		set_rules(transfer->easy, request) &&
+		set_target(transfer->easy, request) &&
+		set_headers(transfer, request);
+}
+
+Transfer *
+transfer_start(const HttpRequest *request)
+{
+	Transfer   *transfer;
+	sigset_t	before;
+	bool		started;
+
+	if (multi == NULL)
+		start_libcurl();
+
+	transfer = calloc(1, sizeof(Transfer));
+	if (transfer == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	transfer->max_size = (size_t) request->max_reply_size;
+	transfer->timeout = request->timeout;
+	transfer->timeout_is_idle = request->timeout_is_idle;
+	transfer->deadline = http_now() + request->timeout;
+	dlist_push_tail(&transfers, &transfer->node);
+
+	before = block_signals();
+	started = prepare(transfer, request) &&
+		curl_multi_add_handle(multi, transfer->easy) == CURLM_OK;
+	restore_signals(before);
+
+	if (!started)
+	{
+		transfer_free(transfer);
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("could not set up an HTTP request")));
+	}
+	return transfer;
+}
+
+/* ----------
+ * Ending a transfer
+ * ----------
+ */
+
+static Delivery
+failed_delivery(Transfer *transfer, CURLcode code)
+{
+	long		bytes_sent = 0;
+	long		http_status = 0;
+
+	curl_easy_getinfo(transfer->easy, CURLINFO_REQUEST_SIZE, &bytes_sent);
+	curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &http_status);
+
+	if (transfer->too_large)
+		return DELIVERY_TOO_LARGE;
+	if (http_status > 0 && bytes_sent > 0)
+		return DELIVERY_CUT_SHORT;
+	if (bytes_sent > 0)
+		return DELIVERY_LOST;
+	switch (code)
+	{
+		case CURLE_PEER_FAILED_VERIFICATION:
+		case CURLE_SSL_CACERT_BADFILE:
+		case CURLE_SSL_CIPHER:
+		case CURLE_SSL_ENGINE_INITFAILED:
+		case CURLE_URL_MALFORMAT:
+		case CURLE_UNSUPPORTED_PROTOCOL:
+			return DELIVERY_NOT_TRUSTED;
+		default:
+			return DELIVERY_NOT_SENT;
+	}
+}
+
+/* Of several Retry-After headers the longest wait counts: none is too early. */
+static Duration
+read_retry_after(CURL *easy)
+{
+	struct curl_header *header;
+	struct curl_header *date;
+	Duration	longest = RETRY_AFTER_NONE;
+
+	for (size_t i = 0; curl_easy_header(easy, "Retry-After", i, CURLH_HEADER, -1, &header) == CURLHE_OK; i++)
+	{
+		/* Looking a header up may reuse the storage of the one before. */
+		char	   *value = strdup(header->value);
+
+		if (curl_easy_header(easy, "Date", 0, CURLH_HEADER, -1, &date) != CURLHE_OK)
+			date = NULL;
+		if (value != NULL)
+			longest = Max(longest, retry_after_read(value, date != NULL ? date->value : NULL, unix_now()));
+		free(value);
+	}
+	return longest;
+}
+
+/* Fill in the reply; code is libcurl's verdict. */
+static void
+end_transfer(Transfer *transfer, CURLcode code)
+{
+	Reply	   *reply = &transfer->reply;
+	long		http_status = 0;
+
+	curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &http_status);
+	if (code == CURLE_OK && transfer->body == NULL && !make_room(transfer, 1))
+		transfer->out_of_memory = true;
+	if (code == CURLE_OK && !transfer->out_of_memory)
+		transfer->body[transfer->body_size] = '\0';
+
+	reply->delivery = code == CURLE_OK ? DELIVERY_REPLIED : failed_delivery(transfer, code);
+	reply->http_status = (int) http_status;
+	reply->body = reply->delivery == DELIVERY_REPLIED && transfer->body != NULL ? transfer->body : "";
+	reply->body_size = reply->delivery == DELIVERY_REPLIED ? transfer->body_size : 0;
+	reply->retry_after = read_retry_after(transfer->easy);
+	if (transfer->error[0] == '\0')
+		strlcpy(transfer->error, curl_easy_strerror(code), CURL_ERROR_SIZE);
+	transfer->finished = true;
+}
+
+/* Collect what libcurl has finished. Returns true if there was anything. */
+static bool
+collect_finished(void)
+{
+	CURLMsg    *message;
+	int			left;
+	bool		any = false;
+
+	while ((message = curl_multi_info_read(multi, &left)) != NULL)
+	{
+		Transfer   *transfer;
+
+		if (message->msg != CURLMSG_DONE)
+			continue;
+		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **) &transfer);
+		end_transfer(transfer, message->data.result);
+		any = true;
+	}
+	return any;
+}
+
+/*
+ * A transfer has reached its deadline. One that may take long as long as
+ * bytes arrive gets a new one if they did.
+ */
+static bool
+expire(Transfer *transfer, Instant now)
+{
+	curl_off_t	received = 0;
+
+	if (transfer->timeout_is_idle)
+		curl_easy_getinfo(transfer->easy, CURLINFO_SIZE_DOWNLOAD_T, &received);
+	if (received > transfer->bytes_at_deadline)
+	{
+		transfer->bytes_at_deadline = received;
+		transfer->deadline = now + transfer->timeout;
+		return false;
+	}
+	curl_multi_remove_handle(multi, transfer->easy);
+	snprintf(transfer->error, CURL_ERROR_SIZE, "no reply within %.3f s",
+			 (double) transfer->timeout / SECONDS(1));
+	end_transfer(transfer, CURLE_OPERATION_TIMEDOUT);
+	return true;
+}
+
+static bool
+expire_overdue(Instant now)
+{
+	dlist_iter	iter;
+	bool		any = false;
+
+	dlist_foreach(iter, &transfers)
+	{
+		Transfer   *transfer = dlist_container(Transfer, node, iter.cur);
+
+		if (!transfer->finished && now >= transfer->deadline)
+			any |= expire(transfer, now);
+	}
+	return any;
+}
+
+static void
+forget_key(Transfer *transfer)
+{
+	for (struct curl_slist *header = transfer->headers; header != NULL; header = header->next)
+		explicit_bzero(header->data, strlen(header->data));
+	curl_slist_free_all(transfer->headers);
+}
+
+void
+transfer_free(Transfer *transfer)
+{
+	sigset_t	before;
+
+	if (transfer == NULL)
+		return;
+	before = block_signals();
+	if (transfer->easy != NULL)
+	{
+		curl_multi_remove_handle(multi, transfer->easy);
+		put_handle(transfer->easy);
+	}
+	forget_key(transfer);
+	restore_signals(before);
+
+	dlist_delete(&transfer->node);
+	free(transfer->body);
+	free(transfer);
+}
+
+const Reply *
+transfer_reply(const Transfer *transfer)
+{
+	if (transfer->out_of_memory)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("out of memory"),
+				 errdetail("A reply of more than %zu bytes could not be stored.", transfer->body_size)));
+	return transfer->finished ? &transfer->reply : NULL;
+}
+
+const char *
+transfer_error(const Transfer *transfer)
+{
+	return transfer->error;
+}
+
+/* ----------
+ * Waiting
+ * ----------
+ */
+
+static WaitEventSet *
+new_wait_set(int size)
+{
+#if PG_VERSION_NUM >= 170000
+	return CreateWaitEventSet(NULL, size);
+#else
+	return CreateWaitEventSet(TopMemoryContext, size);
+#endif
+}
+
+static void
+rebuild_wait_set(void)
+{
+	if (wait_set != NULL)
+		FreeWaitEventSet(wait_set);
+	wait_set = NULL;
+	wait_set_is_stale = true;
+
+	wait_set = new_wait_set(n_watched + 2);
+	AddWaitEventToSet(wait_set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+	if (IsUnderPostmaster)
+		AddWaitEventToSet(wait_set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	first_socket_position = IsUnderPostmaster ? 2 : 1;
+	for (int i = 0; i < n_watched; i++)
+		AddWaitEventToSet(wait_set, watched[i].events, watched[i].fd, NULL, NULL);
+
+	if (in_set != NULL)
+		pfree(in_set);
+	in_set = MemoryContextAlloc(TopMemoryContext, (size_t) Max(n_watched, 1) * sizeof(WatchedSocket));
+	if (n_watched > 0)
+		memcpy(in_set, watched, (size_t) n_watched * sizeof(WatchedSocket));
+	n_in_set = n_watched;
+	wait_set_is_stale = false;
+}
+
+/*
+ * Bring wait_set in line with watched. Most calls find the one socket of a
+ * kept connection as it was, or with other events.
+ */
+static void
+update_wait_set(void)
+{
+	bool		same_sockets = wait_set != NULL && !wait_set_is_stale && n_in_set == n_watched;
+
+	for (int i = 0; same_sockets && i < n_watched; i++)
+		same_sockets = in_set[i].fd == watched[i].fd;
+	if (!same_sockets)
+	{
+		rebuild_wait_set();
+		return;
+	}
+	for (int i = 0; i < n_watched; i++)
+	{
+		if (in_set[i].events == watched[i].events)
+			continue;
+		ModifyWaitEvent(wait_set, first_socket_position + i, watched[i].events, NULL);
+		in_set[i].events = watched[i].events;
+	}
+}
+
+/* Let libcurl act on a socket, or on its timer (CURL_SOCKET_TIMEOUT). */
+static void
+run_libcurl(curl_socket_t fd, int what)
+{
+	int			running;
+	sigset_t	before = block_signals();
+
+	curl_multi_socket_action(multi, fd, what, &running);
+	restore_signals(before);
+}
+
+/* Returns true if a transfer ended. */
+static bool
+run_timers(void)
+{
+	Instant		now = http_now();
+	sigset_t	before;
+	bool		any;
+
+	if (now >= timer_due)
+	{
+		timer_due = INSTANT_NEVER;
+		run_libcurl(CURL_SOCKET_TIMEOUT, 0);
+	}
+	before = block_signals();
+	any = collect_finished();
+	any |= expire_overdue(now);
+	restore_signals(before);
+	return any;
+}
+
+static long
+sleep_milliseconds(Instant until)
+{
+	Instant		now = http_now();
+	dlist_iter	iter;
+
+	until = instant_earlier(until, timer_due);
+	dlist_foreach(iter, &transfers)
+	{
+		Transfer   *transfer = dlist_container(Transfer, node, iter.cur);
+
+		if (!transfer->finished)
+			until = instant_earlier(until, transfer->deadline);
+	}
+	if (until == INSTANT_NEVER)
+		return -1;
+	if (until <= now)
+		return 0;
+	/* Rounded up: waking too early would only mean to sleep once more. */
+	return (long) ((instant_earlier(until - now, LONGEST_SLEEP) + 999) / 1000);
+}
+
+void
+http_wait(Instant until, uint32 wait_event)
+{
+	WaitEvent	events[EVENTS_AT_ONCE];
+	int			n;
+
+	if (multi == NULL)
+		start_libcurl();
+	if (run_timers())
+		return;
+
+	update_wait_set();
+	n = WaitEventSetWait(wait_set, sleep_milliseconds(until), events, EVENTS_AT_ONCE, wait_event);
+	for (int i = 0; i < n; i++)
+	{
+		if (events[i].events & WL_LATCH_SET)
+			ResetLatch(MyLatch);
+		if (events[i].events & (WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE))
+			run_libcurl(events[i].fd,
+						((events[i].events & WL_SOCKET_READABLE) ? CURL_CSELECT_IN : 0) |
+						((events[i].events & WL_SOCKET_WRITEABLE) ? CURL_CSELECT_OUT : 0));
+	}
+	run_timers();
+}
+
+/* ----------
+ * Base URLs
+ * ----------
+ */
+
+static bool
+is_loopback(const char *host)
+{
+	struct in_addr address;
+
+	return strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 ||
+		(inet_pton(AF_INET, host, &address) == 1 &&
+		 (ntohl(address.s_addr) >> IN_CLASSA_NSHIFT) == IN_LOOPBACKNET);
+}
+
+const char *
+http_base_url_problem(const char *url)
+{
+	CURLU	   *parts = curl_url();
+	char	   *scheme = NULL;
+	char	   *host = NULL;
+	char	   *extra = NULL;
+	const char *problem = NULL;
+
+	if (parts == NULL || curl_url_set(parts, CURLUPART_URL, url, 0) != CURLUE_OK ||
+		curl_url_get(parts, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK ||
+		curl_url_get(parts, CURLUPART_HOST, &host, 0) != CURLUE_OK)
+		problem = "It is not a URL.";
+	else if (curl_url_get(parts, CURLUPART_USER, &extra, 0) == CURLUE_OK ||
+			 curl_url_get(parts, CURLUPART_QUERY, &extra, 0) == CURLUE_OK ||
+			 curl_url_get(parts, CURLUPART_FRAGMENT, &extra, 0) == CURLUE_OK)
+		problem = "It must have neither user, query nor fragment.";
+	else if (strcmp(scheme, "http") == 0 && !is_loopback(host))
+		problem = "The API key would travel unencrypted: http:// is accepted for a loopback host only.";
+	else if (strcmp(scheme, "https") != 0 && strcmp(scheme, "http") != 0)
+		problem = "Only https:// is accepted, and http:// for a loopback host.";
+
+	curl_free(scheme);
+	curl_free(host);
+	curl_free(extra);
+	curl_url_cleanup(parts);
+	return problem;
+}

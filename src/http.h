@@ -1,0 +1,64 @@
+/*
+ * http.h
+ *		HTTP transfers over libcurl that a latch can interrupt.
+ *
+ * One libcurl multi handle per process runs all transfers side by side and
+ * keeps connections alive between them. http_wait() is where a process spends
+ * its time: it returns when a transfer ended, the latch was set, or the time
+ * is up, so a cancel or a shutdown is seen at once.
+ */
+#ifndef CLARI_HTTP_H
+#define CLARI_HTTP_H
+
+#include "core/instant.h"
+#include "core/reply.h"
+
+typedef struct HttpRequest
+{
+	const char *method;
+	const char *base_url;		/* without a slash at the end */
+	const char *path;
+	const char *body;			/* JSON, or NULL */
+	const char *api_key;
+	const char *ca_file;		/* NULL: the system's */
+	const char *proxy;			/* NULL: none */
+	Duration	connect_timeout;
+	Duration	timeout;		/* whole request, or without a byte: */
+	bool		timeout_is_idle;	/* timeout is the longest time without one */
+	int64		max_reply_size; /* bytes after decompression */
+	bool		fresh_connection;	/* and never sent twice */
+} HttpRequest;
+
+typedef struct Transfer Transfer;
+
+/* The current time of the clock all Instants outside the core are on. */
+extern Instant http_now(void);
+
+/*
+ * Start a transfer. The texts of the request need not outlive the call. The
+ * transfer lives until transfer_free(), and until the process ends.
+ */
+extern Transfer *transfer_start(const HttpRequest *request);
+
+/* NULL while the transfer runs; then its reply, valid until it is freed. */
+extern const Reply *transfer_reply(const Transfer *transfer);
+
+/* libcurl's words for a transfer that did not bring a reply. */
+extern const char *transfer_error(const Transfer *transfer);
+
+/* End a transfer, finished or not. NULL is allowed. */
+extern void transfer_free(Transfer *transfer);
+
+/*
+ * Sleep until a transfer ends, the process's latch is set, or the moment
+ * until. The latch is reset; the caller checks for interrupts afterwards.
+ */
+extern void http_wait(Instant until, uint32 wait_event);
+
+/*
+ * NULL for a URL that may carry an API key; else a sentence that says what is
+ * wrong with it.
+ */
+extern const char *http_base_url_problem(const char *url);
+
+#endif							/* CLARI_HTTP_H */

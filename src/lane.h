@@ -1,0 +1,69 @@
+/*
+ * lane.h
+ *		Lanes in shared memory: one for each API key.
+ *
+ * The rules are those of core/lane_rules.h; here is where the lanes live, who
+ * may touch them when, and what happens to the places of a process that ends.
+ * Preloaded, the lanes are the whole cluster's; otherwise each session has its
+ * own.
+ */
+#ifndef CLARI_LANE_H
+#define CLARI_LANE_H
+
+#include "lib/ilist.h"
+
+#include "account.h"
+#include "core/lane_rules.h"
+
+typedef struct Lane Lane;
+
+/*
+ * A process's business in a lane. While it is open the lane stays; the place
+ * of an export and the right to submit, if held, are given back when it is
+ * closed or the process ends.
+ */
+typedef struct LaneTicket
+{
+	dlist_node	node;			/* in the process's open tickets */
+	Lane	   *lane;			/* NULL while it is closed */
+	LaneLimits	limits;
+	bool		has_place;
+	bool		submitting;
+} LaneTicket;
+
+/* Ask for the shared memory; only while it is being set up. */
+extern void lane_request_shared_memory(void);
+
+/* Find the shared lanes, or create them. */
+extern void lane_attach_shared_memory(void);
+
+/*
+ * Open a ticket for the account's lane. Error 53400 if too many API keys are
+ * in use at the same time.
+ */
+extern void lane_open(LaneTicket *ticket, const Account *account);
+
+/*
+ * Close a ticket; does nothing if it is closed. ended: the export that had
+ * the place came to its end, submit_interval counts from now.
+ */
+extern void lane_close(LaneTicket *ticket, bool ended);
+
+/* The rules of core/lane_rules.h, one by one. */
+extern LaneVerdict lane_take_turn(LaneTicket *ticket, bool submits);
+extern LaneVerdict lane_take_place(LaneTicket *ticket, Duration interval);
+extern void lane_take_running_place(LaneTicket *ticket, bool submission_open);
+extern void lane_settle_submission(LaneTicket *ticket);
+extern Instant lane_note_rate_limit(LaneTicket *ticket, Duration retry_after);
+extern void lane_note_answer(LaneTicket *ticket);
+extern void lane_note_acceptance(LaneTicket *ticket);
+extern Instant lane_note_submission_hold(LaneTicket *ticket, HoldReason reason);
+
+/*
+ * To wait for a change of any lane: prepare, look at the lanes once more,
+ * sleep on the process's latch, and cancel.
+ */
+extern void lane_prepare_to_wait(void);
+extern void lane_cancel_wait(void);
+
+#endif							/* CLARI_LANE_H */

@@ -1,0 +1,38 @@
+/*
+ * result.h
+ *		A reply's body as jsonb.
+ */
+#ifndef CLARI_RESULT_H
+#define CLARI_RESULT_H
+
+#include "utils/array.h"
+#include "utils/jsonb.h"
+
+#include "core/reply.h"
+#include "failure.h"
+
+/*
+ * The body of a reply as jsonb, in the current memory context, or NULL with
+ * *failure set (RC008) if jsonb cannot hold it.
+ */
+extern Jsonb *result_to_jsonb(const Reply *reply, Failure **failure);
+
+/* A job object without the {"job": ...} around it. */
+extern Jsonb *result_unwrap_job(Jsonb *job);
+
+/* A list of job ids in the reply of GET /admin/limits; empty if it is missing. */
+extern ArrayType *result_limits_job_ids(Jsonb *limits, const char *name);
+
+/*
+ * NULL if a forecast's result is for the given period or does not say;
+ * otherwise the failure (RC010).
+ */
+extern Failure *result_check_period(Jsonb *result, const char *time_period);
+
+/*
+ * A text of Clari's (UTF-8) in the database's encoding; characters that it
+ * lacks become question marks.
+ */
+extern char *text_from_clari(const char *text);
+
+#endif							/* CLARI_RESULT_H */

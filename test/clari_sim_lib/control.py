@@ -5,6 +5,7 @@ import json
 from .config import ConfigError, check_names, merge_plan, require_number, require_object
 from .jobs import TERMINAL_STATUSES
 from .replies import json_reply
+from .request_log import FILTERS
 
 CONTROL_PREFIX = "/_sim/"
 START_JOB_PARTS = ("key", "forecast_id", "time_period", "plan")
@@ -98,7 +99,9 @@ class Control:
         return job
 
     def _show_log(self, request, argument, nothing):
-        return self._simulator.log.since(int(request.parameter("since") or 0))
+        equal = {name: request.parameter(name) for name in FILTERS}
+        return self._simulator.log.entries(int(request.parameter("since") or 0),
+                                           {name: value for name, value in equal.items() if value is not None})
 
     def _show_stats(self, request, argument, nothing):
         return self._simulator.log.stats(self._simulator.state.organizations())

@@ -26,7 +26,7 @@ class ProtocolError(Exception):
 
 
 class Request:
-    __slots__ = ("method", "path", "query", "headers", "body", "arrived", "connection_id")
+    __slots__ = ("method", "path", "query", "headers", "body", "arrived", "connection")
 
     def __init__(self, method, target, headers):
         self.method = method
@@ -34,7 +34,7 @@ class Request:
         self.headers = headers
         self.body = b""
         self.arrived = None
-        self.connection_id = None
+        self.connection = None
 
     def parameter(self, name):
         values = parse_qs(self.query).get(name)
@@ -102,8 +102,10 @@ class Connection(asyncio.Protocol):
         self._ending = Ending.COMPLETE
         self._close_after = False
         self._writable = True
+        self._closing = False
         self.exchange = None          # the request being answered
         self.id = next(self._ids)
+        self.counted_by = None        # the log that has counted this connection
 
     # The client's side.
 
@@ -121,11 +123,12 @@ class Connection(asyncio.Protocol):
         if self.exchange is None:
             self._read_requests()
         elif len(self._buffer) > MAX_HEADER_BYTES + MAX_BODY_BYTES:
+            self._closing = True
             self._transport.abort()
 
     def _read_requests(self):
         try:
-            while self.exchange is None and self._read_request():
+            while self.exchange is None and not self._closing and self._read_request():
                 pass
         except ProtocolError as error:
             self._refuse(error.status)
@@ -142,7 +145,7 @@ class Connection(asyncio.Protocol):
         del self._buffer[:length]
         self._request = None
         request.arrived = time.monotonic()
-        request.connection_id = self.id
+        request.connection = self
         self._close_after = request.headers.get("connection", "").lower() == "close"
         self.exchange = Exchange(self)
         self._application.receive(request, self.exchange)
@@ -164,7 +167,16 @@ class Connection(asyncio.Protocol):
     def _refuse(self, status):
         self._transport.write(f"HTTP/1.1 {status} {reason(status)}\r\nContent-Length: 0\r\n"
                               "Connection: close\r\n\r\n".encode())
+        self._close()
+
+    def _close(self):
+        self._closing = True
         self._transport.close()
+
+    def _reset(self):
+        self._closing = True
+        self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+        self._transport.abort()
 
     # The reply.
 
@@ -175,13 +187,11 @@ class Connection(asyncio.Protocol):
             return
         names = {name.lower() for name, _ in headers}
         self._close_after = self._close_after or not names & {"content-length", "transfer-encoding"}
-        head = f"HTTP/1.1 {reply.status} {reason(reply.status)}\r\n" + "".join(
-            f"{name}: {value}\r\n" for name, value in headers) + "\r\n"
         if reply.chunks is None:
-            self._transport.write(head.encode("latin-1", "replace") + reply.body[:reply.body_limit])
+            self._transport.write(head_bytes(reply.status, headers) + reply.body[:reply.body_limit])
             self._end_reply()
         else:
-            self._transport.write(head.encode("latin-1", "replace"))
+            self._transport.write(head_bytes(reply.status, headers))
             chunks = limited(reply.chunks, reply.body_limit)
             framed = "transfer-encoding" in names
             self._chunks = chunked(chunks, reply.ending) if framed else chunks
@@ -189,7 +199,7 @@ class Connection(asyncio.Protocol):
 
     def _pump(self):
         """Send one piece of a streamed body, then let other connections have their turn."""
-        if self._chunks is None or not self._writable:
+        if self._chunks is None:
             return
         chunk = next(self._chunks, None)
         if chunk is None:
@@ -197,7 +207,8 @@ class Connection(asyncio.Protocol):
             self._end_reply()
         else:
             self._transport.write(chunk)
-            asyncio.get_running_loop().call_soon(self._pump)
+            if self._writable:
+                asyncio.get_running_loop().call_soon(self._pump)
 
     def pause_writing(self):
         self._writable = False
@@ -210,24 +221,22 @@ class Connection(asyncio.Protocol):
         if self._ending is Ending.HANG:
             return
         if self._ending is Ending.RESET:
-            linger = (socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
-            self._transport.get_extra_info("socket").setsockopt(*linger)
-            self._transport.abort()
+            self._reset()
         elif self._ending is Ending.CLOSE or self._close_after:
-            self._transport.close()
-        complete = self._ending is Ending.COMPLETE
-        self._finish(sent=complete)
-        if complete and not self._close_after and self._buffer:
-            asyncio.get_running_loop().call_soon(self._resume_reading)
-
-    def _resume_reading(self):
-        if self.exchange is None and not self._transport.is_closing():
-            self._read_requests()
+            self._close()
+        self._finish(sent=self._ending is Ending.COMPLETE)
+        if self._buffer and not self._closing:
+            asyncio.get_running_loop().call_soon(self._read_requests)
 
     def _finish(self, sent):
         exchange, self.exchange = self.exchange, None
         if exchange is not None:
             exchange.end(sent)
+
+
+def head_bytes(status, headers):
+    lines = [f"HTTP/1.1 {status} {reason(status)}", *(f"{name}: {value}" for name, value in headers), "", ""]
+    return "\r\n".join(lines).encode("latin-1", "replace")
 
 
 def limited(chunks, limit):

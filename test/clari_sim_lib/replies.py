@@ -42,6 +42,11 @@ class Reply:
         self.body_limit = None
         self.ending = Ending.COMPLETE
 
+    def set_header(self, name, value):
+        """Set a header, whatever the case of its name so far."""
+        self.headers = {known: kept for known, kept in self.headers.items() if known.lower() != name.lower()}
+        self.headers[name] = value
+
 
 def to_json(value):
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")

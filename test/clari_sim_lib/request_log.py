@@ -9,6 +9,7 @@ from email.utils import parsedate_to_datetime
 
 MAX_ENTRIES = 200_000
 NO_KEY = "(unknown)"
+FILTERS = ("key", "method", "path", "job_id")
 SECONDS_PATTERN = re.compile(r"\d{1,12}(\.\d+)?")
 
 
@@ -28,7 +29,7 @@ class RequestLog:
         self._entries = deque(maxlen=MAX_ENTRIES)
         self._last_number = 0
         self._hold_until = {}
-        self._connections = set()
+        self._connections = 0
         self._by_key = defaultdict(Counter)
         self._by_organization = defaultdict(Counter)
 
@@ -38,14 +39,14 @@ class RequestLog:
         entry.n = self._last_number
         entry.t = round(request.arrived, 6)
         entry.t_end = entry.status = entry.job_id = None
-        entry.connection = request.connection_id
+        entry.connection = request.connection.id
         entry.key = key
         entry.method, entry.path = request.method, path
         entry.body = readable(request.body)
         entry.rule = rule_index
         entry.in_hold = request.arrived < self._hold_until.get(counted_name(key, owner), 0)
         self._entries.append(entry)
-        self._connections.add(request.connection_id)
+        self._count_connection(request.connection)
         self._count(key, owner, requests=1, in_hold=entry.in_hold)
         return entry
 
@@ -69,8 +70,10 @@ class RequestLog:
         if self._file is not None:
             self._file.write(json.dumps(entry.shown()) + "\n")
 
-    def since(self, number):
-        return [entry.shown() for entry in self._entries if entry.n > number]
+    def entries(self, since, equal):
+        """The entries with a number above `since` whose attributes equal those given."""
+        return [entry.shown() for entry in self._entries
+                if entry.n > since and all(getattr(entry, name) == value for name, value in equal.items())]
 
     def stats(self, organizations):
         """The counts, with the high-water marks of the organizations' states."""
@@ -81,7 +84,12 @@ class RequestLog:
             most_running.update(state.most_running_by_key)
         by_key = {key: shown_counts(self._by_key[key], most_running[key])
                   for key in self._by_key.keys() | most_running.keys()}
-        return {"connections": len(self._connections), "keys": by_key, "organizations": by_organization}
+        return {"connections": self._connections, "keys": by_key, "organizations": by_organization}
+
+    def _count_connection(self, connection):
+        if connection.counted_by is not self:
+            connection.counted_by = self
+            self._connections += 1
 
     def _count(self, key, owner, **counts):
         self._by_key[counted_name(key, owner)].update(counts)

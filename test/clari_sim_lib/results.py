@@ -3,12 +3,14 @@
 import hashlib
 import random
 from datetime import datetime, timedelta, timezone
+from functools import lru_cache
 
-from .forecast import Forecast
-from .forecast_forms import arrays, as_csv, as_json_array, rows
+from .forecast import DEFAULT_TYPES, Forecast, ForecastSpec
+from .forecast_forms import arrays, csv_rows, json_rows
 from .replies import Reply, to_json
 
 STREAM_FROM_ENTRIES = 20_000
+CACHE_BELOW_ENTRIES = 2_000
 DEFAULT_ITEMS = 25
 SUBJECTS = ("Renewal call", "Pricing follow-up", "Security review", "Kick-off", "Contract draft", "Demo")
 AUDIT_EVENTS = ("LOGIN", "LOGOUT", "EXPORT_STARTED", "FORECAST_SUBMITTED", "SETTINGS_CHANGED")
@@ -27,16 +29,43 @@ def result_reply(job, config):
 
 
 def forecast_reply(job, config):
-    forecast = Forecast(job, config)
-    content_type, form = "application/json", arrays
+    spec, form = forecast_spec(job, config), forecast_form(job)
+    content_type = "text/csv" if form is csv_rows else "application/json"
+    forecast = Forecast(spec)
+    if forecast.entry_count() >= STREAM_FROM_ENTRIES:
+        return Reply(200, content_type=content_type, chunks=form(forecast))
+    if forecast.entry_count() >= CACHE_BELOW_ENTRIES:
+        return Reply(200, b"".join(form(forecast)), content_type)
+    return Reply(200, small_result(spec, form), content_type)
+
+
+@lru_cache(maxsize=64)
+def small_result(spec, form):
+    return b"".join(form(Forecast(spec)))
+
+
+def forecast_form(job):
     if job.file_type() == "CSV":
-        content_type, form = "text/csv", lambda wanted: as_csv(rows(wanted))
-    elif job.plan["form"] == 2:
-        form = lambda wanted: as_json_array(rows(wanted))
-    chunks = form(forecast)
-    if forecast.entry_count() > STREAM_FROM_ENTRIES:
-        return Reply(200, chunks=chunks, content_type=content_type)
-    return Reply(200, b"".join(chunks), content_type)
+        return csv_rows
+    return arrays if job.plan["form"] == 1 else json_rows
+
+
+def forecast_spec(job, config):
+    asked, plan = job.parameters, job.plan
+    return ForecastSpec(
+        seed=config["seed"],
+        forecast_id=job.forecast_id,
+        period=plan["period"] or job.period,
+        current_period=config["current_period"],
+        current_week=config["current_week"],
+        first_week_number=config["first_week_number"],
+        historical=asked.get("includeHistorical", False),
+        types=frozenset(asked.get("typesToExport") or DEFAULT_TYPES),
+        currency=asked.get("currency", "USD"),
+        scope=asked.get("scopeId"),
+        entries=plan["result_entries"] and int(plan["result_entries"]),
+        drift=config["export_drift"],
+        export_number=job.export_number if config["export_drift"] else 0)
 
 
 def activities(job, config):

@@ -6,7 +6,7 @@ import re
 import zlib
 
 from .config import ConfigError, check_names, require_number, require_object
-from .replies import Ending, Reply, error_reply, gateway_page, json_reply, padding
+from .replies import Ending, Reply, error_reply, gateway_page, json_reply, padding, reason
 
 MAX_RULES = 10_000
 GZIP_WINDOW = 31
@@ -77,7 +77,7 @@ class Fault:
         for name in NUMBERS:
             if name in do:
                 require_number(name, do[name])
-        require_object("headers", do.get("headers", {}))
+        check_headers(do.get("headers", {}))
         self._do = do
         self._payload = payload(do)
         self.delay_seconds = do.get("delay_ms", 0) / 1000
@@ -88,7 +88,8 @@ class Fault:
         reply = self._replacement(natural)
         if natural is not None:
             reply.job_id, reply.accepted_job = natural.job_id, natural.accepted_job
-        reply.headers.update(self._do.get("headers", {}))
+        for name, value in self._do.get("headers", {}).items():
+            reply.set_header(name, value)
         reply.dropped_headers = self._do.get("drop_headers", ())
         if self._do.get("content_encoding_lie"):
             reply.encoding = "lie"
@@ -145,14 +146,15 @@ def payload(do):
 
 
 def status_reply(status, natural):
-    """The natural reply under another status, or Clari's usual body for an error."""
-    if status is not None and status >= 400 or natural is None:
-        status = status or 503
-        code, message = ERRORS.get(status, (None, "Service unavailable"))
-        return error_reply(status, code, message) if status >= 400 else json_reply(status, {})
-    if status is not None:
-        natural.status = status
-    return natural
+    """The natural reply, under another status if one is given; or Clari's usual body for an error."""
+    if natural is not None and (status is None or status < 400):
+        natural.status = status or natural.status
+        return natural
+    if status is None:
+        return gateway_page(503)
+    if status < 400:
+        return json_reply(status, {})
+    return error_reply(status, *ERRORS.get(status, (None, reason(status))))
 
 
 def gzip_bomb(status, size):
@@ -169,6 +171,14 @@ def gzipped(chunks, level=1):
         if compressed:
             yield compressed
     yield compressor.flush()
+
+
+def check_headers(headers):
+    require_object("headers", headers)
+    for name, value in headers.items():
+        if isinstance(value, dict):
+            check_names(f"attribute of header {name}", value, ("date_in",))
+            require_number(f"date_in of header {name}", value.get("date_in"))
 
 
 def compiled(pattern):

@@ -39,7 +39,8 @@ class Simulator:
 
     def receive(self, request, exchange):
         if request.path.startswith(CONTROL_PREFIX):
-            self._send(request, exchange, self._control.answer(request))
+            reply = self._control.answer(request)
+            exchange.send(reply, self._prepare(request, reply))
         else:
             self._receive_as_clari(request, exchange)
 
@@ -66,11 +67,11 @@ class Simulator:
 
     def _deliver(self, request, exchange, reply, entry, owner, log, delay_seconds):
         def deliver():
-            if not exchange.open:
-                return
-            headers = self._send(request, exchange, reply)
-            if not reply.silent:
-                log.replied(entry, owner, reply.status, self._hold_seconds(reply, headers))
+            if exchange.open:
+                headers = self._prepare(request, reply)
+                if not reply.silent:
+                    log.replied(entry, owner, reply.status, self._hold_seconds(reply, headers))
+                exchange.send(reply, headers)
 
         if delay_seconds:
             asyncio.get_running_loop().call_later(delay_seconds, deliver)
@@ -84,11 +85,10 @@ class Simulator:
         dates = [value for name, value in headers if name.lower() == "date"]
         return retry_after_seconds(values, dates, self.clock.clari_now())
 
-    def _send(self, request, exchange, reply):
+    def _prepare(self, request, reply):
+        """Encode the reply for the client; its headers."""
         self._encode(reply, request)
-        headers = self._headers(reply)
-        exchange.send(reply, headers)
-        return headers
+        return self._headers(reply)
 
     def _encode(self, reply, request):
         large = reply.chunks is not None or len(reply.body) > GZIP_FROM_BYTES
@@ -105,14 +105,14 @@ class Simulator:
     def _headers(self, reply):
         """The reply's headers as (name, value), with the Date of this moment and the framing."""
         now = int(self.clock.clari_now())
-        headers = {"Date": http_date(now), **reply.headers}
-        if reply.chunks is not None:
-            headers.setdefault("Transfer-Encoding", "chunked")
-        else:
-            headers.setdefault("Content-Length", len(reply.body))
+        framing = (("Transfer-Encoding", "chunked") if reply.chunks is not None
+                   else ("Content-Length", len(reply.body)))
+        excluded = {name.lower() for name in (*reply.headers, *reply.dropped_headers)}
+        added = [header for header in (("Date", http_date(now)), framing) if header[0].lower() not in excluded]
         dropped = {name.lower() for name in reply.dropped_headers}
-        return [(name, header_value(value, now)) for name, values in headers.items() if name.lower() not in dropped
+        kept = [(name, value) for name, values in reply.headers.items() if name.lower() not in dropped
                 for value in (values if isinstance(values, list) else [values])]
+        return [(name, header_value(value, now)) for name, value in added + kept]
 
 
 def header_value(value, now):

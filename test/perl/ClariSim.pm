@@ -54,6 +54,7 @@ my %CERTIFICATE_NAMES = (
 	1          => 'DNS:localhost,IP:127.0.0.1',
 	wrong_name => 'DNS:clari.invalid',
 );
+my @SERVER_FILTERS = qw(key method path job_id);
 my $JSON = JSON::PP->new->utf8->canonical->allow_nonref;
 
 =head1 STARTING AND STOPPING
@@ -241,8 +242,13 @@ sub now   { return clock_gettime(CLOCK_MONOTONIC) }
 sub log
 {
 	my ($self, %filter) = @_;
-	my $since = delete $filter{since} || 0;
-	my @entries = grep { _passes($_, \%filter) } @{ $self->_control(GET => "log?since=$since") };
+	my %at_server = (since => delete $filter{since} || 0);
+	for my $name (grep { defined $filter{$_} && !ref $filter{$_} } @SERVER_FILTERS)
+	{
+		$at_server{$name} = delete $filter{$name};
+	}
+	my $query = $self->{http}->www_form_urlencode(\%at_server);
+	my @entries = grep { _passes($_, \%filter) } @{ $self->_control(GET => "log?$query") };
 	return @entries;
 }
 

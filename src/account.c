@@ -118,7 +118,7 @@ static bool
 parse_interval(const char *value, double *result)
 {
 	MemoryContext context = CurrentMemoryContext;
-	bool		valid = true;
+	volatile bool valid = true;
 
 	PG_TRY();
 	{

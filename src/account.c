@@ -29,6 +29,7 @@
 
 #include "account.h"
 #include "http.h"
+#include "interval.h"
 
 #define API_KEY_MAX_LENGTH	4096
 
@@ -106,39 +107,6 @@ static const OptionRule option_rules[] = {
  * ----------
  */
 
-Duration
-interval_duration(const Interval *interval)
-{
-	return interval->time +
-		(interval->day + (int64) interval->month * DAYS_PER_MONTH) * USECS_PER_DAY;
-}
-
-/* interval_in() raises an error on bad input; here it only returns false. */
-static bool
-parse_interval(const char *value, double *result)
-{
-	MemoryContext context = CurrentMemoryContext;
-	volatile bool valid = true;
-
-	PG_TRY();
-	{
-		Datum		interval = DirectFunctionCall3(interval_in, CStringGetDatum(value),
-												   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
-
-		*result = (double) interval_duration(DatumGetIntervalP(interval));
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		if (ERRCODE_TO_CATEGORY(geterrcode()) != ERRCODE_DATA_EXCEPTION)
-			PG_RE_THROW();
-		FlushErrorState();
-		valid = false;
-	}
-	PG_END_TRY();
-	return valid;
-}
-
 static bool
 parse_size(const char *value, double *result)
 {
@@ -168,11 +136,15 @@ static bool
 parse_number(const OptionRule *rule, const char *value, double *number)
 {
 	int			integer;
+	Duration	duration;
 
 	switch (rule->type)
 	{
 		case OPTION_INTERVAL:
-			return parse_interval(value, number);
+			if (!interval_parse(value, &duration))
+				return false;
+			*number = (double) duration;
+			return true;
 		case OPTION_SIZE:
 			return parse_size(value, number);
 		case OPTION_INTEGER:

@@ -5,8 +5,6 @@
 #ifndef CLARI_ACCOUNT_H
 #define CLARI_ACCOUNT_H
 
-#include "datatype/timestamp.h"
-
 #include "core/export.h"
 #include "core/lane_rules.h"
 
@@ -57,8 +55,5 @@ extern void account_check_server(const char *server_name, Oid role);
 /* The rules these options give one export and its lane. */
 extern ExportRules account_export_rules(const Account *account);
 extern LaneLimits account_lane_limits(const Account *account);
-
-/* An interval in microseconds, a month counted as 30 days. */
-extern Duration interval_duration(const Interval *interval);
 
 #endif							/* CLARI_ACCOUNT_H */

@@ -198,9 +198,11 @@ try_to_send(Task *task, Instant now)
 	}
 	task->held_since = 0;
 	task->hold_reported = false;
-	if (task->action.request == REQUEST_SUBMIT && task->hooks->before_submission != NULL)
-		task->hooks->before_submission(task);
-	start_transfer(task);
+	if (task->action.request == REQUEST_SUBMIT && task->hooks->before_submission != NULL &&
+		!task->hooks->before_submission(task))
+		task->action.finished = true;
+	else
+		start_transfer(task);
 }
 
 /* ----------
@@ -318,7 +320,7 @@ next_due(WaitFor *wait)
 }
 
 void
-engine_step(Instant until)
+engine_step(Instant until, bool watch_lanes)
 {
 	WaitFor		wait;
 	Instant		next;
@@ -327,7 +329,7 @@ engine_step(Instant until)
 		return;
 
 	next = next_due(&wait);
-	if (wait == WAIT_FOR_LANE)
+	if (wait == WAIT_FOR_LANE || watch_lanes)
 	{
 		/* A place may have become free since we asked: ask once more. */
 		lane_prepare_to_wait();
@@ -348,5 +350,5 @@ engine_run(Task *task)
 {
 	engine_add(task, http_now());
 	while (!task_is_finished(task))
-		engine_step(INSTANT_NEVER);
+		engine_step(INSTANT_NEVER, false);
 }

@@ -25,8 +25,11 @@ typedef struct Task Task;
  */
 typedef struct TaskHooks
 {
-	/* The submission goes out when this returns: commit that it does. */
-	void		(*before_submission) (Task *task);
+	/*
+	 * The submission goes out when this returns true: commit that it does. On
+	 * false the task is over, without an outcome.
+	 */
+	bool		(*before_submission) (Task *task);
 
 	/* A lost submission's reply is about to be read: name others' jobs. */
 	void		(*before_look_up) (Task *task);
@@ -85,9 +88,10 @@ extern const Reply *task_last_reply(const Task *task);
 
 /*
  * Do what can be done now, then sleep until a task finished, a reply came,
- * the latch was set, or until. Interrupts are served.
+ * the latch was set, or until; with watch_lanes also until a lane changed.
+ * Interrupts are served.
  */
-extern void engine_step(Instant until);
+extern void engine_step(Instant until, bool watch_lanes);
 
 /* Start one task and run it to its end. */
 extern void engine_run(Task *task);

@@ -21,6 +21,7 @@
 #include "account.h"
 #include "engine.h"
 #include "failure.h"
+#include "interval.h"
 #include "result.h"
 #include "submission.h"
 

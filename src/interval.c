@@ -1,0 +1,44 @@
+/*
+ * interval.c
+ *		Intervals as the settings and options give them.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "interval.h"
+
+Duration
+interval_duration(const Interval *interval)
+{
+	return interval->time +
+		(interval->day + (int64) interval->month * DAYS_PER_MONTH) * USECS_PER_DAY;
+}
+
+/* interval_in() raises an error on bad input; here it only returns false. */
+bool
+interval_parse(const char *text, Duration *duration)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile bool valid = true;
+
+	PG_TRY();
+	{
+		Datum		interval = DirectFunctionCall3(interval_in, CStringGetDatum(text),
+												   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+
+		*duration = interval_duration(DatumGetIntervalP(interval));
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		if (ERRCODE_TO_CATEGORY(geterrcode()) != ERRCODE_DATA_EXCEPTION)
+			PG_RE_THROW();
+		FlushErrorState();
+		valid = false;
+	}
+	PG_END_TRY();
+	return valid;
+}

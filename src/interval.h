@@ -1,0 +1,18 @@
+/*
+ * interval.h
+ *		Intervals as the settings and options give them.
+ */
+#ifndef CLARI_INTERVAL_H
+#define CLARI_INTERVAL_H
+
+#include "datatype/timestamp.h"
+
+#include "core/instant.h"
+
+/* An interval in microseconds, a month counted as 30 days. */
+extern Duration interval_duration(const Interval *interval);
+
+/* Read an interval such as '5 s' into *duration; false if it is not one. */
+extern bool interval_parse(const char *text, Duration *duration);
+
+#endif							/* CLARI_INTERVAL_H */

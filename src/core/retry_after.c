@@ -50,7 +50,7 @@ static int
 month_number(const char *name)
 {
 	for (int month = 1; month <= 12; month++)
-		if (memcmp(name, MONTHS + (month - 1) * 3, 3) == 0)
+		if (memcmp(name, &MONTHS[(month - 1) * 3], 3) == 0)
 			return month;
 	return 0;
 }

@@ -2,7 +2,7 @@
 #
 #   make                build for the PostgreSQL of pg_config
 #   make install        install it there
-#   make installcheck   run pg_regress and the TAP tests against it
+#   make installcheck   run pg_regress and the TAP tests with it, on servers of their own
 #   make unit           run the core's unit tests
 #
 # Options: PG_CONFIG=/path/to/pg_config, STRICT=1 (warnings are errors).
@@ -12,10 +12,13 @@ DATA = src/clari_export--1.0.sql
 MODULE_big = clari_export
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/core/*.c)))
 
+# pg_regress starts a server of its own, as the TAP tests do.
+REGRESS_OPTS = --temp-instance=tmp_instance --encoding=UTF8 --no-locale
 REGRESS = $(sort $(patsubst sql/%.sql,%,$(wildcard sql/*.sql)))
 TAP_TESTS = 1
 PROVE_TESTS = test/t/*.pl
 PROVE_FLAGS = -I test/perl
+EXTRA_CLEAN = build tmp_instance
 
 PKG_CONFIG ?= pkg-config
 PG_CONFIG ?= pg_config
@@ -46,6 +49,10 @@ SHLIB_LINK = $(shell $(PKG_CONFIG) --libs libcurl json-c)
 ifdef STRICT
 PG_CPPFLAGS += -isystem $(shell $(PG_CONFIG) --includedir-server)
 PG_CFLAGS += -Wall -Wextra -Werror
+ifneq ($(findstring clang,$(CC)),)
+# Some flags and attributes come from the gcc that built PostgreSQL.
+PG_CFLAGS += -Wno-unknown-warning-option -Wno-ignored-optimization-argument -Wno-ignored-attributes
+endif
 endif
 
 # Bitcode would serve only to inline SQL functions that take no time.

@@ -1048,8 +1048,8 @@ class LogTest(SimulatorTest):
     def test_entry(self):
         before = time.monotonic()
         job_id = self.submit(body={"timePeriod": "2026_Q1"})
-        after = time.monotonic()
         entry = self.log()[0]
+        after = time.monotonic()
         self.assertTrue(before <= entry["t"] <= entry["t_end"] <= after)
         del entry["t"], entry["t_end"], entry["connection"]
         self.assertEqual(entry, {"n": 1, "key": KEY, "method": "POST", "path": "/export/forecast/net_arr",

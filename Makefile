@@ -4,6 +4,7 @@
 #   make install        install it there
 #   make installcheck   run pg_regress and the TAP tests with it, on servers of their own
 #   make unit           run the core's unit tests
+#   make unit-valgrind  run them under valgrind
 #
 # Options: PG_CONFIG=/path/to/pg_config, STRICT=1 (warnings are errors).
 
@@ -63,3 +64,41 @@ include $(PGXS)
 
 # Every object depends on every header: there are few, and all are small.
 $(OBJS): $(wildcard src/*.h src/core/*.h)
+
+# The core's unit tests. The core is plain C, so PostgreSQL's flags stay out.
+UNIT_CFLAGS = $(call require,cmocka,1.1,libcmocka-dev)\
+	-std=gnu11 -g -O2 -Wall -Wextra -Werror -Isrc -Itest/unit $(shell $(PKG_CONFIG) --cflags cmocka json-c)
+UNIT_LIBS = $(shell $(PKG_CONFIG) --libs cmocka json-c)
+UNIT_TESTS = $(patsubst test/unit/%.c,build/unit/%,$(sort $(wildcard test/unit/test_*.c)))
+UNIT_OBJS = build/unit/virtual_clari.o $(patsubst src/core/%.c,build/unit/core/%.o,$(wildcard src/core/*.c))
+
+build/unit/core/%.o: src/core/%.c $(wildcard src/core/*.h)
+	@mkdir -p $(@D)
+	$(CC) $(UNIT_CFLAGS) -c $< -o $@
+
+build/unit/%.o: test/unit/%.c $(wildcard src/core/*.h test/unit/*.h)
+	@mkdir -p $(@D)
+	$(CC) $(UNIT_CFLAGS) -c $< -o $@
+
+build/unit/test_%: build/unit/test_%.o $(UNIT_OBJS)
+	$(CC) $^ $(UNIT_LIBS) -o $@
+
+# Locales that the core must not notice, where Debian's package locales has their sources.
+UNIT_LOCALES = $(patsubst /usr/share/i18n/locales/%,build/unit/locale/%.UTF-8,\
+	$(wildcard /usr/share/i18n/locales/de_DE /usr/share/i18n/locales/tr_TR))
+
+build/unit/locale/%.UTF-8:
+	@mkdir -p $(@D)
+	localedef --inputfile=$* --charmap=UTF-8 $@
+
+# Run every test, fail if one failed. Valgrind takes its time: fewer sequences.
+.PHONY: unit unit-valgrind
+.SECONDARY: $(UNIT_TESTS:=.o) $(UNIT_OBJS)
+run_unit_tests = @failed=0; for test in $(UNIT_TESTS); do $(1) $$test || failed=1; done; exit $$failed
+
+unit: $(UNIT_TESTS) $(UNIT_LOCALES)
+	$(call run_unit_tests,LOCPATH=build/unit/locale)
+
+unit-valgrind: $(UNIT_TESTS) $(UNIT_LOCALES)
+	$(call run_unit_tests,LOCPATH=build/unit/locale CLARI_UNIT_SEQUENCES=2000 valgrind --quiet \
+		--error-exitcode=1 --leak-check=full --show-leak-kinds=all)

@@ -10,7 +10,10 @@ set -euo pipefail
 
 checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 work=
+major=
 job=
+step_log=
+exec {messages}>&2 </dev/null
 
 fail()
 {
@@ -18,9 +21,24 @@ fail()
 	exit 1
 }
 
+# Print the comment that the script begins with.
+usage()
+{
+	sed -n '3,/^$/s/^# \{0,1\}//p' "$0"
+}
+
 is_root()
 {
 	[ "$(id -u)" -eq 0 ]
+}
+
+# Run one step of the preparation. Its output goes to a log, and is shown if the script ends in it.
+step()
+{
+	step_log=$work/log/$1.log
+	shift
+	"$@" >"$step_log" 2>&1
+	step_log=
 }
 
 # ----------
@@ -43,7 +61,7 @@ installed_major()
 # The PostgreSQL of the distribution; nothing as long as there are no package lists.
 distribution_major()
 {
-	apt-cache depends postgresql 2>/dev/null | sed -n 's/.*Depends: postgresql-\([0-9][0-9]*\)$/\1/p'
+	apt-cache depends postgresql | sed -n 's/.*Depends: postgresql-\([0-9][0-9]*\)$/\1/p'
 }
 
 # What of the packages is not installed; the % in a name stands for PostgreSQL's major version.
@@ -69,58 +87,65 @@ apt_install()
 }
 
 # Install what is missing of the packages (% as above) and set $major: PG_MAJOR, what is installed, or what
-# the distribution has. Only one at a time: a second caller waits, and finds nothing left to do.
+# the distribution has. One at a time: a second caller waits, and finds nothing left to do.
 install_missing()
 {
-	local missing lock=/var/lib/dpkg
+	local missing lock
 
-	[ -d "$lock" ] || fail 'this is for Debian and its derivatives'
 	major=${PG_MAJOR:-$(installed_major)}
 	if [ -n "$major" ] && [ -z "$(missing_packages "$@")" ]; then
 		return
 	fi
-	is_root || fail "run it as root, so that it can install what is missing: $(missing_packages "$@" | paste -sd ' ')"
+	is_root || fail "packages are missing; root can install them: $(missing_packages "$@" | paste -sd ' ')"
 
-	exec {lock_fd}<"$lock"
-	flock "$lock_fd"
+	exec {lock}</var/lib/dpkg
+	flock "$lock"
 	apt-get update --quiet
 	major=${major:-$(distribution_major)}
-	[ -n "$major" ] || fail 'no PostgreSQL among the packages of this distribution'
 	mapfile -t missing < <(missing_packages "$@")
 	if [ "${#missing[@]}" -gt 0 ]; then
 		(apt_install "${missing[@]}")
 	fi
-	exec {lock_fd}<&-
+	exec {lock}<&-
 }
 
 # ----------
-# The directory and the unprivileged user
+# The unprivileged user
 # ----------
 
-# Run a command as the unprivileged user, in a session of its own and with nothing of the caller's
-# environment. It starts in the copy of the checkout.
-as_test_user()
+# Become a command of the unprivileged user, in a session of its own, in the copy of the checkout, with
+# nothing of the caller's environment.
+become()
 {
-	local become=()
+	local user=()
 
 	if is_root; then
-		become=(setpriv --reuid=nobody --regid=nogroup --clear-groups)
+		user=(setpriv --reuid=nobody --regid=nogroup --clear-groups)
 	fi
-	setsid --wait "${become[@]}" env --ignore-environment --default-signal --chdir="$work/src" \
+	exec setsid "${user[@]}" env --ignore-environment --default-signal --chdir="$work/src" \
 		PATH="$work/pg/usr/lib/postgresql/$major/bin:/usr/local/bin:/usr/bin:/bin" \
-		HOME="$work" TMPDIR="$work/tmp" LC_ALL=C.UTF-8 "$@" </dev/null
+		HOME="$work" TMPDIR="$work/tmp" LC_ALL=C.UTF-8 "$@"
 }
 
-# The same in a way that a signal can interrupt: the shell waits instead of running it.
+# Run a command so. The shell waits for it instead of being busy with it, so it hears a signal at once.
 run()
 {
 	local status=0
 
-	as_test_user "$@" &
+	become "$@" <&0 &
 	job=$!
 	wait "$job" || status=$?
 	job=
 	return "$status"
+}
+
+# ----------
+# The directory
+# ----------
+
+copy_checkout()
+{
+	tar -C "$checkout" --exclude=./.git --exclude=./build -c . | tar -C "$work/src" -x --no-same-owner
 }
 
 # PostgreSQL finds its files relative to its binaries, so a copy of Debian's directories is an installation.
@@ -135,45 +160,50 @@ copy_postgresql()
 	ln -s /usr/include "$work/pg/usr/include"
 }
 
-# Make $work, and all in it the test user's.
-make_work_directory()
+# Make $work with all that it needs of the packages, the sources not built yet.
+prepare()
 {
+	[ -d /var/lib/dpkg ] || fail 'this is for Debian and its derivatives'
 	work=$(mktemp -d /tmp/clari_export.XXXXXX)
 	mkdir "$work/src" "$work/tmp" "$work/log"
-	tar -C "$checkout" --exclude=./.git --exclude=./build -c . | tar -C "$work/src" -x --no-same-owner
+	step install install_missing "$@"
+	step copy copy_checkout
 	copy_postgresql
 	if is_root; then
 		chown -R nobody:nogroup "$work"
 	fi
-	run make --silent clean
+	step clean run make clean
 }
 
 # ----------
 # The end
 # ----------
 
-# End what is running and every server of the directory, however it came to this.
+# End the running command, and each server of the directory however it came to it.
 stop_everything()
 {
-	local pid_file
+	local pid_file pid_files
 
 	if [ -n "$job" ]; then
-		kill -TERM -- "-$job" 2>/dev/null || true
+		kill -TERM -- "-$job" || true
 		wait "$job" || true
 	fi
-	find "$work" -name postmaster.pid | while read -r pid_file; do
-		as_test_user pg_ctl stop --silent --mode=immediate --pgdata="${pid_file%/*}" || true
+	mapfile -t pid_files < <(find "$work" -name postmaster.pid)
+	for pid_file in "${pid_files[@]}"; do
+		run pg_ctl stop --silent --mode=immediate --pgdata="${pid_file%/*}" || true
 	done
 }
 
-# The default for EXIT.
 clean_up()
 {
 	[ -n "$work" ] || return 0
+	if [ -n "$step_log" ]; then
+		cat "$step_log" >&"$messages"
+	fi
 	stop_everything
 	rm -rf "$work"
 }
 
 trap clean_up EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
+trap 'step_log=; exit 130' INT
+trap 'step_log=; exit 143' TERM HUP

@@ -164,3 +164,223 @@ LANGUAGE C VOLATILE;
 
 COMMENT ON FUNCTION clari_export_limits(name) IS
 'tells the export limits of the API key''s organization and what is left of them';
+
+/* ----------
+ * The request queue
+ * ----------
+ */
+
+CREATE TABLE clari_export_request (
+	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	kind text NOT NULL DEFAULT 'forecast',
+	forecast_id text,
+	time_period text,
+	options jsonb NOT NULL DEFAULT '{}',
+	server name NOT NULL DEFAULT 'clari',
+	priority int NOT NULL DEFAULT 0,
+	run_after timestamptz NOT NULL DEFAULT now(),
+	dedupe_key text,
+	requested_by name NOT NULL DEFAULT current_user,
+	created_at timestamptz NOT NULL DEFAULT now(),
+	state text NOT NULL DEFAULT 'queued'
+		CHECK (state IN ('queued', 'submitting', 'running', 'done', 'failed', 'cancelled')),
+	hold_reason text,
+	job_id text,
+	submitted_at timestamptz,
+	finished_at timestamptz,
+	polls int NOT NULL DEFAULT 0,
+	next_poll_at timestamptz,
+	server_start_time timestamptz,
+	server_end_time timestamptz,
+	error_code text,
+	error_message text,
+	error_hint text,
+	known_job_ids text[]
+);
+
+COMMENT ON TABLE clari_export_request IS
+'exports to be made, one a row: insert one, and a worker or clari_export_drain() makes it; its result goes to clari_export_snapshot';
+COMMENT ON COLUMN clari_export_request.id IS 'identifies the request';
+COMMENT ON COLUMN clari_export_request.kind IS 'forecast, activity or audit_events';
+COMMENT ON COLUMN clari_export_request.forecast_id IS 'Clari''s id of the forecast';
+COMMENT ON COLUMN clari_export_request.time_period IS 'such as 2026_Q3; null for the current quarter';
+COMMENT ON COLUMN clari_export_request.options IS 'the other parameters of the export, in Clari''s own names';
+COMMENT ON COLUMN clari_export_request.server IS 'the foreign server; the user mapping is that of requested_by';
+COMMENT ON COLUMN clari_export_request.priority IS 'higher goes first';
+COMMENT ON COLUMN clari_export_request.run_after IS 'not before; also until when a request is held, where that is known';
+COMMENT ON COLUMN clari_export_request.dedupe_key IS 'unique among the unfinished requests of a role';
+COMMENT ON COLUMN clari_export_request.requested_by IS 'the role that inserted it';
+COMMENT ON COLUMN clari_export_request.created_at IS 'when it was inserted';
+COMMENT ON COLUMN clari_export_request.state IS 'queued, submitting, running, done, failed or cancelled';
+COMMENT ON COLUMN clari_export_request.hold_reason IS 'why a queued request waits, other than for its turn';
+COMMENT ON COLUMN clari_export_request.job_id IS 'Clari''s id of the job';
+COMMENT ON COLUMN clari_export_request.submitted_at IS 'when the submission was about to be sent';
+COMMENT ON COLUMN clari_export_request.finished_at IS 'when it was done, failed or was cancelled';
+COMMENT ON COLUMN clari_export_request.polls IS 'status requests so far';
+COMMENT ON COLUMN clari_export_request.next_poll_at IS 'when the next status request is due';
+COMMENT ON COLUMN clari_export_request.server_start_time IS 'when the job started, by Clari''s clock';
+COMMENT ON COLUMN clari_export_request.server_end_time IS 'when the job ended, by Clari''s clock';
+COMMENT ON COLUMN clari_export_request.error_code IS 'SQLSTATE of a failed request';
+COMMENT ON COLUMN clari_export_request.error_message IS 'what went wrong';
+COMMENT ON COLUMN clari_export_request.error_hint IS 'what to do about it';
+COMMENT ON COLUMN clari_export_request.known_job_ids IS
+'jobs that were there before the submission, to tell its own if the reply is lost';
+
+-- The claim: an owner's first due request of each priority.
+CREATE INDEX clari_export_request_claim_idx ON clari_export_request
+	(server, requested_by, priority DESC, run_after, id) WHERE state = 'queued';
+CREATE INDEX clari_export_request_due_idx ON clari_export_request
+	(run_after) WHERE state = 'queued';
+CREATE INDEX clari_export_request_held_idx ON clari_export_request
+	(run_after) WHERE state = 'queued' AND hold_reason <> 'monthly quota used up';
+CREATE INDEX clari_export_request_active_idx ON clari_export_request
+	(server, requested_by) WHERE state IN ('submitting', 'running');
+CREATE UNIQUE INDEX clari_export_request_dedupe_key_idx ON clari_export_request
+	(requested_by, dedupe_key) WHERE state IN ('queued', 'submitting', 'running');
+CREATE INDEX clari_export_request_job_idx ON clari_export_request
+	(submitted_at) WHERE job_id IS NOT NULL;
+CREATE INDEX clari_export_request_finished_idx ON clari_export_request
+	(finished_at) WHERE finished_at IS NOT NULL;
+
+CREATE TABLE clari_export_snapshot (
+	request_id bigint PRIMARY KEY,
+	kind text NOT NULL,
+	forecast_id text,
+	time_period text,
+	exported_at timestamptz NOT NULL,
+	truncated bool NOT NULL,
+	result jsonb NOT NULL,
+	requested_by name NOT NULL
+);
+
+COMMENT ON TABLE clari_export_snapshot IS
+'the results of finished exports, kept until they are deleted: a forecast export cannot be repeated later';
+COMMENT ON COLUMN clari_export_snapshot.request_id IS 'the request it is the result of';
+COMMENT ON COLUMN clari_export_snapshot.kind IS 'forecast, activity or audit_events';
+COMMENT ON COLUMN clari_export_snapshot.forecast_id IS 'Clari''s id of the forecast';
+COMMENT ON COLUMN clari_export_snapshot.time_period IS 'as requested; null for the quarter that was current';
+COMMENT ON COLUMN clari_export_snapshot.exported_at IS 'when the result was stored';
+COMMENT ON COLUMN clari_export_snapshot.truncated IS 'Clari left out cells or rows';
+COMMENT ON COLUMN clari_export_snapshot.result IS 'as Clari sent it; see clari_export_rows()';
+COMMENT ON COLUMN clari_export_snapshot.requested_by IS 'the role that requested it';
+
+CREATE INDEX clari_export_snapshot_forecast_idx ON clari_export_snapshot
+	(forecast_id, time_period, exported_at DESC);
+
+-- A role sees its own requests and results, and writes only what to export.
+ALTER TABLE clari_export_request ENABLE ROW LEVEL SECURITY;
+ALTER TABLE clari_export_snapshot ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY clari_export_request_own ON clari_export_request
+	USING (requested_by = current_user) WITH CHECK (requested_by = current_user);
+CREATE POLICY clari_export_snapshot_own ON clari_export_snapshot
+	USING (requested_by = current_user) WITH CHECK (requested_by = current_user);
+COMMENT ON POLICY clari_export_request_own ON clari_export_request IS 'a role has its own requests only';
+COMMENT ON POLICY clari_export_snapshot_own ON clari_export_snapshot IS 'a role has its own results only';
+
+GRANT SELECT, DELETE ON clari_export_request, clari_export_snapshot TO PUBLIC;
+GRANT INSERT (kind, forecast_id, time_period, options, server, priority, run_after, dedupe_key)
+	ON clari_export_request TO PUBLIC;
+
+-- A dump keeps both.
+SELECT pg_catalog.pg_extension_config_dump('clari_export_request', '');
+SELECT pg_catalog.pg_extension_config_dump('clari_export_request_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('clari_export_snapshot', '');
+
+CREATE FUNCTION clari_export_check_request() RETURNS trigger
+AS 'MODULE_PATHNAME', 'clari_export_check_request' LANGUAGE C;
+CREATE FUNCTION clari_export_wake_worker() RETURNS trigger
+AS 'MODULE_PATHNAME', 'clari_export_wake_worker' LANGUAGE C;
+CREATE FUNCTION clari_export_keep_unfinished() RETURNS trigger
+AS 'MODULE_PATHNAME', 'clari_export_keep_unfinished' LANGUAGE C;
+COMMENT ON FUNCTION clari_export_check_request() IS 'refuses requests that could never be exported';
+COMMENT ON FUNCTION clari_export_wake_worker() IS 'wakes the worker when the insert commits';
+COMMENT ON FUNCTION clari_export_keep_unfinished() IS 'refuses to delete unfinished requests';
+
+-- A row that was not created just now comes out of a dump, and was checked.
+CREATE TRIGGER check_request BEFORE INSERT ON clari_export_request
+	FOR EACH ROW WHEN (NEW.state = 'queued' AND NEW.created_at = now())
+	EXECUTE FUNCTION clari_export_check_request();
+CREATE TRIGGER wake_worker AFTER INSERT ON clari_export_request
+	FOR EACH STATEMENT EXECUTE FUNCTION clari_export_wake_worker();
+CREATE TRIGGER keep_unfinished BEFORE DELETE ON clari_export_request
+	FOR EACH ROW EXECUTE FUNCTION clari_export_keep_unfinished();
+COMMENT ON TRIGGER check_request ON clari_export_request IS 'refuses requests that could never be exported';
+COMMENT ON TRIGGER wake_worker ON clari_export_request IS 'wakes the worker when the insert commits';
+COMMENT ON TRIGGER keep_unfinished ON clari_export_request IS 'unfinished requests are cancelled, not deleted';
+
+CREATE FUNCTION clari_export_enqueue(
+	forecast_id text,
+	time_period text DEFAULT NULL,
+	options jsonb DEFAULT '{}',
+	kind text DEFAULT 'forecast',
+	server name DEFAULT 'clari',
+	priority int DEFAULT 0,
+	run_after timestamptz DEFAULT now(),
+	dedupe_key text DEFAULT NULL)
+RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	request_id bigint;
+BEGIN
+	-- Whoever has the key may finish, or come, between the two statements.
+	FOR attempt IN 1 .. 10 LOOP
+		SELECT r.id INTO request_id
+		FROM @extschema@.clari_export_request r
+		WHERE r.requested_by = current_user AND r.dedupe_key = $8
+		AND r.state IN ('queued', 'submitting', 'running');
+		EXIT WHEN request_id IS NOT NULL;
+
+		INSERT INTO @extschema@.clari_export_request AS r
+			(kind, forecast_id, time_period, options, server, priority, run_after, dedupe_key)
+		VALUES ($4, $1, $2, coalesce($3, '{}'), $5, $6, coalesce($7, now()), $8)
+		ON CONFLICT (requested_by, dedupe_key) WHERE state IN ('queued', 'submitting', 'running')
+		DO NOTHING
+		RETURNING r.id INTO request_id;
+		EXIT WHEN request_id IS NOT NULL;
+	END LOOP;
+	RETURN request_id;
+END
+$$;
+
+COMMENT ON FUNCTION clari_export_enqueue(text, text, jsonb, text, name, int, timestamptz, text) IS
+'queues an export and returns its request id; with a dedupe_key that is waiting or running already, that request''s id';
+
+CREATE FUNCTION clari_export_wait(
+	request_id bigint,
+	timeout interval DEFAULT NULL)
+RETURNS jsonb
+AS 'MODULE_PATHNAME', 'clari_export_wait'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT;
+
+COMMENT ON FUNCTION clari_export_wait(bigint, interval) IS
+'waits for a queued export and returns its result, or raises its error';
+
+CREATE FUNCTION clari_export_cancel(request_id bigint)
+RETURNS text
+AS 'MODULE_PATHNAME', 'clari_export_cancel_request'
+LANGUAGE C VOLATILE STRICT;
+
+COMMENT ON FUNCTION clari_export_cancel(bigint) IS
+'cancels a queued or running request, at Clari too, and returns its state afterwards';
+
+CREATE FUNCTION clari_export_retry(request_id bigint)
+RETURNS text
+AS 'MODULE_PATHNAME', 'clari_export_retry'
+LANGUAGE C VOLATILE STRICT;
+
+COMMENT ON FUNCTION clari_export_retry(bigint) IS
+'lets a failed request go on and returns its state afterwards; a job that can still be fetched is not submitted again';
+
+CREATE PROCEDURE clari_export_drain(
+	max_requests int DEFAULT NULL,
+	max_runtime interval DEFAULT NULL,
+	server name DEFAULT NULL)
+AS 'MODULE_PATHNAME', 'clari_export_drain'
+LANGUAGE C;
+
+COMMENT ON PROCEDURE clari_export_drain(int, interval, name) IS
+'works through the queue in this session, committing as it goes, until nothing is due';

@@ -1,15 +1,18 @@
 /*
  * clari_export.c
- *		Loading the extension: settings and shared memory.
+ *		Loading the extension: settings, shared memory, worker registration.
  */
 #include "postgres.h"
 
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
-#include "utils/guc.h"
 
+#include "fault.h"
 #include "lane.h"
+#include "settings.h"
+#include "wake.h"
+#include "worker.h"
 
 PG_MODULE_MAGIC;
 
@@ -24,6 +27,7 @@ request_shared_memory(void)
 	if (previous_shmem_request_hook != NULL)
 		previous_shmem_request_hook();
 	lane_request_shared_memory();
+	wake_request_shared_memory();
 }
 
 static void
@@ -32,10 +36,11 @@ attach_shared_memory(void)
 	if (previous_shmem_startup_hook != NULL)
 		previous_shmem_startup_hook();
 	lane_attach_shared_memory();
+	wake_attach_shared_memory();
 }
 
 static void
-install_hooks(void)
+install_shared_memory_hooks(void)
 {
 	previous_shmem_request_hook = shmem_request_hook;
 	shmem_request_hook = request_shared_memory;
@@ -46,7 +51,15 @@ install_hooks(void)
 void
 _PG_init(void)
 {
-	MarkGUCPrefixReserved("clari_export");
-	if (process_shared_preload_libraries_in_progress)
-		install_hooks();
+	bool		preloaded = process_shared_preload_libraries_in_progress && !IsBinaryUpgrade;
+
+	settings_define(preloaded);
+#ifdef CLARI_FAULT_POINTS
+	fault_define_settings();
+#endif
+	if (!preloaded)
+		return;
+	install_shared_memory_hooks();
+	wake_install_hooks();
+	worker_register_launcher();
 }

@@ -268,12 +268,15 @@ take_reply(Task *task, const Reply *reply)
  * ----------
  */
 
-/* Take in what arrived and send what may go. Returns true if a task ended. */
+/*
+ * Take in what arrived and send what may go. Returns true if that changed
+ * anything the owners of tasks may want to act on.
+ */
 static bool
 advance_tasks(void)
 {
 	dlist_mutable_iter iter;
-	bool		any_finished = false;
+	bool		any_news = false;
 
 	dlist_foreach_modify(iter, &tasks)
 	{
@@ -286,9 +289,9 @@ advance_tasks(void)
 		if (reply != NULL)
 			take_reply(task, reply);
 		try_to_send(task, http_now());
-		any_finished |= task->action.finished;
+		any_news |= reply != NULL || task->action.finished;
 	}
-	return any_finished;
+	return any_news;
 }
 
 /*

@@ -21,6 +21,7 @@
 #include "account.h"
 #include "engine.h"
 #include "failure.h"
+#include "functions.h"
 #include "interval.h"
 #include "result.h"
 #include "submission.h"
@@ -123,12 +124,12 @@ run_or_raise(Task *task)
  */
 
 static Task *
-new_task(const char *server_name)
+new_task(const char *server_name, Oid role)
 {
 	Task	   *task = engine_new_task();
 	MemoryContext old_context = MemoryContextSwitchTo(task->context);
 
-	task->account = account_load(server_name, GetUserId());
+	task->account = account_load(server_name, role);
 	task->submit_interval = task->account->submit_interval;
 	task->hooks = &waiting_hooks;
 	MemoryContextSwitchTo(old_context);
@@ -139,7 +140,7 @@ new_task(const char *server_name)
 static Task *
 new_plain_task(const char *server_name, ExportGoal goal)
 {
-	Task	   *task = new_task(server_name);
+	Task	   *task = new_task(server_name, GetUserId());
 	ExportRules rules = account_export_rules(task->account);
 
 	export_init(&task->export, goal, &rules, EXPORT_FORECAST, NULL, NULL, NULL);
@@ -147,9 +148,9 @@ new_plain_task(const char *server_name, ExportGoal goal)
 }
 
 static Task *
-new_job_task(const char *server_name, ExportGoal goal, const char *job_id)
+new_job_task(const char *server_name, Oid role, ExportGoal goal, const char *job_id)
 {
-	Task	   *task = new_task(server_name);
+	Task	   *task = new_task(server_name, role);
 	ExportRules rules = account_export_rules(task->account);
 
 	if (job_id[0] == '\0' || strlen(job_id) >= JOB_ID_SIZE)
@@ -166,7 +167,7 @@ new_job_task(const char *server_name, ExportGoal goal, const char *job_id)
 static Task *
 new_submission_task(const char *server_name, ExportGoal goal, const Submission *submission)
 {
-	Task	   *task = new_task(server_name);
+	Task	   *task = new_task(server_name, GetUserId());
 	ExportRules rules = account_export_rules(task->account);
 
 	submission_prepare(task, goal, &rules, submission);
@@ -370,7 +371,7 @@ Datum
 clari_export_status(PG_FUNCTION_ARGS)
 {
 	char	   *job_id = required_text_arg(fcinfo, 0, "job_id");
-	Task	   *task = new_job_task(server_arg(fcinfo, 1), GOAL_STATUS, job_id);
+	Task	   *task = new_job_task(server_arg(fcinfo, 1), GetUserId(), GOAL_STATUS, job_id);
 	Jsonb	   *status;
 
 	run_or_raise(task);
@@ -389,7 +390,7 @@ Datum
 clari_export_poll(PG_FUNCTION_ARGS)
 {
 	char	   *job_id = required_text_arg(fcinfo, 0, "job_id");
-	Task	   *task = new_job_task(server_arg(fcinfo, 4), GOAL_POLL, job_id);
+	Task	   *task = new_job_task(server_arg(fcinfo, 4), GetUserId(), GOAL_POLL, job_id);
 	ExportRules *rules = &task->export.rules;
 	Jsonb	   *status;
 
@@ -415,13 +416,25 @@ Datum
 clari_export_result(PG_FUNCTION_ARGS)
 {
 	char	   *job_id = required_text_arg(fcinfo, 0, "job_id");
-	Task	   *task = new_job_task(server_arg(fcinfo, 1), GOAL_RESULT, job_id);
+	Task	   *task = new_job_task(server_arg(fcinfo, 1), GetUserId(), GOAL_RESULT, job_id);
 	Jsonb	   *result;
 
 	run_or_raise(task);
 	result = reply_as_jsonb(task);
 	engine_remove(task);
 	PG_RETURN_JSONB_P(result);
+}
+
+char *
+wait_for_cancel(const char *server_name, Oid role, const char *job_id)
+{
+	Task	   *task = new_job_task(server_name, role, GOAL_CANCEL, job_id);
+	char	   *status;
+
+	run_or_raise(task);
+	status = text_from_clari(task->export.job.status);
+	engine_remove(task);
+	return status;
 }
 
 PG_FUNCTION_INFO_V1(clari_export_cancel_job);
@@ -431,13 +444,8 @@ Datum
 clari_export_cancel_job(PG_FUNCTION_ARGS)
 {
 	char	   *job_id = required_text_arg(fcinfo, 0, "job_id");
-	Task	   *task = new_job_task(server_arg(fcinfo, 1), GOAL_CANCEL, job_id);
-	text	   *status;
 
-	run_or_raise(task);
-	status = cstring_to_text(text_from_clari(task->export.job.status));
-	engine_remove(task);
-	PG_RETURN_TEXT_P(status);
+	PG_RETURN_TEXT_P(cstring_to_text(wait_for_cancel(server_arg(fcinfo, 1), GetUserId(), job_id)));
 }
 
 /* ----------

@@ -12,6 +12,7 @@
 #include "miscadmin.h"
 #include "storage/condition_variable.h"
 #include "storage/ipc.h"
+#include "storage/lock.h"
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
 #include "utils/memutils.h"
@@ -22,6 +23,15 @@
 #define MAX_LANES		128
 #define LANE_TRANCHE	"clari_export"
 
+/* Who works on a database's queue in a lane. */
+typedef struct LaneDriver
+{
+	Oid			database;		/* invalid for a free entry */
+	int			pid;
+} LaneDriver;
+
+#define MAX_DRIVERS		64		/* of one lane: databases that use one key */
+
 struct Lane
 {
 	bool		used;
@@ -29,6 +39,7 @@ struct Lane
 	int			tickets;		/* open in all processes */
 	Instant		last_use;
 	LaneState	state;
+	LaneDriver	drivers[MAX_DRIVERS];
 };
 
 typedef struct Lanes
@@ -162,9 +173,97 @@ lane_open(LaneTicket *ticket, const Account *account)
 
 	ticket->lane = lane;
 	ticket->limits = account_lane_limits(account);
+	ticket->driving = false;
 	ticket->has_place = false;
 	ticket->submitting = false;
 	dlist_push_tail(&open_tickets, &ticket->node);
+}
+
+/* ----------
+ * Driving a lane
+ * ----------
+ */
+
+/* This database's entry in a lane's drivers, or a free one, or NULL. */
+static LaneDriver *
+find_driver(Lane *lane)
+{
+	LaneDriver *available = NULL;
+
+	for (int i = 0; i < MAX_DRIVERS; i++)
+	{
+		if (lane->drivers[i].database == MyDatabaseId)
+			return &lane->drivers[i];
+		if (available == NULL && !OidIsValid(lane->drivers[i].database))
+			available = &lane->drivers[i];
+	}
+	return available;
+}
+
+static bool
+drive_shared(Lane *lane)
+{
+	LaneDriver *driver;
+	bool		granted;
+
+	lock_lanes();
+	driver = find_driver(lane);
+	granted = driver != NULL && !OidIsValid(driver->database);
+	if (granted)
+	{
+		driver->database = MyDatabaseId;
+		driver->pid = MyProcPid;
+	}
+	unlock_lanes();
+	return granted;
+}
+
+/*
+ * Without shared lanes an advisory lock keeps drains apart. It belongs to no
+ * database, so that it holds across all of them.
+ */
+static LOCKTAG
+driver_lock(const Lane *lane)
+{
+	LOCKTAG		tag;
+	uint32		half[2];
+
+	memcpy(half, lane->key, sizeof(half));
+	SET_LOCKTAG_ADVISORY(tag, InvalidOid, half[0], half[1], 2);
+	return tag;
+}
+
+bool
+lane_drive(LaneTicket *ticket)
+{
+	LOCKTAG		tag;
+
+	if (ticket->driving)
+		return true;
+	if (all->lock != NULL)
+		ticket->driving = drive_shared(ticket->lane);
+	else
+	{
+		tag = driver_lock(ticket->lane);
+		ticket->driving = LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
+	}
+	return ticket->driving;
+}
+
+/* Called with the lanes locked. */
+static void
+stop_driving(LaneTicket *ticket)
+{
+	LaneDriver *driver = find_driver(ticket->lane);
+	LOCKTAG		tag;
+
+	if (all->lock != NULL && driver != NULL && driver->pid == MyProcPid)
+		driver->database = InvalidOid;
+	if (all->lock == NULL)
+	{
+		tag = driver_lock(ticket->lane);
+		LockRelease(&tag, ExclusiveLock, true);
+	}
 }
 
 void
@@ -178,6 +277,8 @@ lane_close(LaneTicket *ticket, bool ended)
 	lock_lanes();
 	if (ticket->submitting)
 		lane_submission_settled(&lane->state);
+	if (ticket->driving)
+		stop_driving(ticket);
 	if (ticket->has_place)
 		lane_leave(&lane->state, ended, now);
 	lane->last_use = now;
@@ -186,8 +287,21 @@ lane_close(LaneTicket *ticket, bool ended)
 
 	dlist_delete(&ticket->node);
 	ticket->lane = NULL;
+	ticket->driving = false;
 	ticket->has_place = false;
 	ticket->submitting = false;
+}
+
+LaneVerdict
+lane_look(LaneTicket *ticket)
+{
+	LaneVerdict verdict;
+
+	lock_lanes();
+	verdict = lane_export_verdict(&ticket->lane->state, &ticket->limits,
+								  ticket->limits.submit_interval, http_now());
+	unlock_lanes();
+	return verdict;
 }
 
 LaneVerdict
@@ -281,7 +395,8 @@ lane_note_submission_hold(LaneTicket *ticket, HoldReason reason)
 void
 lane_prepare_to_wait(void)
 {
-	ConditionVariablePrepareToSleep(&all->changed);
+	if (all != NULL)
+		ConditionVariablePrepareToSleep(&all->changed);
 }
 
 void

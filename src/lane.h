@@ -27,6 +27,7 @@ typedef struct LaneTicket
 	dlist_node	node;			/* in the process's open tickets */
 	Lane	   *lane;			/* NULL while it is closed */
 	LaneLimits	limits;
+	bool		driving;
 	bool		has_place;
 	bool		submitting;
 } LaneTicket;
@@ -48,6 +49,16 @@ extern void lane_open(LaneTicket *ticket, const Account *account);
  * the place came to its end, submit_interval counts from now.
  */
 extern void lane_close(LaneTicket *ticket, bool ended);
+
+/*
+ * Claim the lane for this process's work on the database's queue, until the
+ * ticket is closed. Returns false while another process has it: whatever of
+ * the queue is under way in a lane that one drives has been left behind.
+ */
+extern bool lane_drive(LaneTicket *ticket);
+
+/* Whether an export could start now; takes nothing. */
+extern LaneVerdict lane_look(LaneTicket *ticket);
 
 /* The rules of core/lane_rules.h, one by one. */
 extern LaneVerdict lane_take_turn(LaneTicket *ticket, bool submits);

@@ -73,10 +73,11 @@ raise_fault(RequestFault fault)
 	}
 }
 
+/* A copy of the text in UTF-8; NULL for NULL. */
 static char *
-to_utf8(char *text)
+to_utf8(const char *text)
 {
-	return text != NULL ? pg_server_to_any(text, (int) strlen(text), PG_UTF8) : NULL;
+	return text != NULL ? pg_server_to_any(pstrdup(text), (int) strlen(text), PG_UTF8) : NULL;
 }
 
 /* The body of the request; raises an error if there is none. */

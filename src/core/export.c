@@ -540,6 +540,8 @@ request_failed(Export *export, const Reply *reply, Instant now)
 		return baseline_replied(export, reply, now);
 	if (export->step == STEP_LOOK_UP)
 		return try_again(export, max_failures(export), OUTCOME_SUBMISSION_UNKNOWN, now);
+	if (export->step == STEP_EXPLAIN_REFUSAL)
+		return submission_held(export, HOLD_QUEUE_FULL, OUTCOME_QUEUE_FULL, now);
 	if (hopeless && export->step != STEP_SUBMIT)
 		return finish(export, outcome);
 	if (export->step == STEP_SUBMIT && reply->delivery == DELIVERY_NOT_TRUSTED)

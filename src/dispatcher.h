@@ -1,0 +1,46 @@
+/*
+ * dispatcher.h
+ *		Works through the request queue: which request goes next, and what
+ *		becomes of it.
+ *
+ * The worker and clari_export_drain() both call it; it runs any number of
+ * exports side by side, one lane for each API key.
+ */
+#ifndef CLARI_DISPATCHER_H
+#define CLARI_DISPATCHER_H
+
+#include "queue.h"
+
+/*
+ * Begin to dispatch the requests in scope. max_requests limits how many are
+ * started; INT_MAX for any number.
+ */
+extern void dispatcher_start(const QueueScope *scope, int max_requests);
+
+/*
+ * Work until the moment comes, the latch is set, or something happened: look
+ * at the queue if look is true or it is time, send, receive, store.
+ */
+extern void dispatcher_step(Instant until, bool look);
+
+/* How many requests are being worked on. */
+extern int	dispatcher_running(void);
+
+/*
+ * Until when there is nothing to do: a moment that has passed while requests
+ * are being worked on or wait for their turn; INSTANT_NEVER if nothing is due
+ * ever. scheduled: requests that are to run later count, too, and not only
+ * those that a hold put off.
+ */
+extern Instant dispatcher_idle_until(bool scheduled);
+
+/* Whether a submission is on its way: a bad moment to stop. */
+extern bool dispatcher_is_submitting(void);
+
+/*
+ * Let go of everything; jobs at Clari go on, and are found again by whoever
+ * dispatches next.
+ */
+extern void dispatcher_stop(void);
+
+#endif							/* CLARI_DISPATCHER_H */

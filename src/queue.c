@@ -1,0 +1,718 @@
+/*
+ * queue.c
+ *		Every SQL statement on the request table, and nowhere else.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+
+#include "queue.h"
+
+#define MAX_PARAMETERS	8
+#define NOTIFY_CHANNEL	"clari_export"
+
+static QueueTransactions mode = QUEUE_CALLERS_TRANSACTION;
+
+/* Of the transaction at hand. */
+static char *schema = NULL;		/* quoted; in TopMemoryContext */
+static Oid	saved_role;
+static int	saved_security_context;
+static int	guc_level;
+
+/* ----------
+ * Transactions
+ * ----------
+ */
+
+void
+queue_set_transactions(QueueTransactions transactions)
+{
+	mode = transactions;
+}
+
+/* Find the extension's schema and its owner. */
+static bool
+find_extension(Oid *owner)
+{
+	static const char *query =
+		"SELECT pg_catalog.quote_ident(n.nspname), e.extowner"
+		" FROM pg_catalog.pg_extension e"
+		" JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) e.extnamespace"
+		" WHERE e.extname OPERATOR(pg_catalog.=) 'clari_export'";
+	bool		is_null;
+	char	   *name;
+
+	if (SPI_execute(query, true, 1) != SPI_OK_SELECT || SPI_processed == 0)
+		return false;
+	name = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	*owner = DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &is_null));
+	if (schema != NULL)
+		pfree(schema);
+	schema = MemoryContextStrdup(TopMemoryContext, name);
+	return true;
+}
+
+static void
+set_locally(const char *name, const char *value)
+{
+	set_config_option(name, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+static void
+start_transaction(void)
+{
+	if (mode == QUEUE_OWN_TRANSACTIONS)
+	{
+		SetCurrentStatementStartTimestamp();
+		StartTransactionCommand();
+		PushActiveSnapshot(GetTransactionSnapshot());
+	}
+	if (mode != QUEUE_SESSION_TRANSACTIONS && SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+}
+
+static void
+end_transaction(void)
+{
+	if (mode == QUEUE_SESSION_TRANSACTIONS)
+	{
+		SPI_commit();
+		return;
+	}
+	SPI_finish();
+	if (mode == QUEUE_OWN_TRANSACTIONS)
+	{
+		PopActiveSnapshot();
+		CommitTransactionCommand();
+		pgstat_report_stat(true);
+	}
+}
+
+/*
+ * Go on as the tables' owner, since users may not update them, with a search
+ * path that nobody can shadow, and with plans that do not depend on
+ * statistics, which a queue outruns.
+ */
+static void
+enter_owner(Oid owner)
+{
+	GetUserIdAndSecContext(&saved_role, &saved_security_context);
+	SetUserIdAndSecContext(owner, saved_security_context | SECURITY_LOCAL_USERID_CHANGE);
+	guc_level = NewGUCNestLevel();
+	set_locally("search_path", "pg_catalog, pg_temp");
+	set_locally("enable_seqscan", "off");
+	set_locally("enable_bitmapscan", "off");
+}
+
+bool
+queue_begin(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	bool		found;
+	Oid			owner;
+
+	start_transaction();
+	found = find_extension(&owner);
+	if (found)
+		enter_owner(owner);
+	else
+		end_transaction();
+	MemoryContextSwitchTo(context);
+	return found;
+}
+
+void
+queue_end(bool durable)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	AtEOXact_GUC(true, guc_level);
+	SetUserIdAndSecContext(saved_role, saved_security_context);
+	if (durable && synchronous_commit < SYNCHRONOUS_COMMIT_REMOTE_FLUSH)
+		set_config_option("synchronous_commit", "on", PGC_USERSET, PGC_S_SESSION,
+						  GUC_ACTION_LOCAL, true, 0, false);
+	end_transaction();
+	MemoryContextSwitchTo(context);
+}
+
+ErrorData *
+queue_try(void (*function) (void *), void *arg)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData  *volatile error = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		function(arg);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return error;
+}
+
+/* ----------
+ * Statements
+ * ----------
+ */
+
+typedef struct Statement
+{
+	int			n;
+	Oid			types[MAX_PARAMETERS];
+	Datum		values[MAX_PARAMETERS];
+	char		nulls[MAX_PARAMETERS];
+} Statement;
+
+static void
+add_parameter(Statement *statement, Oid type, Datum value, bool is_null)
+{
+	Assert(statement->n < MAX_PARAMETERS);
+	statement->types[statement->n] = type;
+	statement->values[statement->n] = value;
+	statement->nulls[statement->n] = is_null ? 'n' : ' ';
+	statement->n++;
+}
+
+static void
+add_text(Statement *statement, const char *text)
+{
+	add_parameter(statement, TEXTOID, text != NULL ? CStringGetTextDatum(text) : (Datum) 0, text == NULL);
+}
+
+static void
+add_id(Statement *statement, int64 id)
+{
+	add_parameter(statement, INT8OID, Int64GetDatum(id), false);
+}
+
+static void
+add_time(Statement *statement, TimestampTz time)
+{
+	add_parameter(statement, TIMESTAMPTZOID, TimestampTzGetDatum(time), TIMESTAMP_NOT_FINITE(time));
+}
+
+/*
+ * Execute a query in which @request@ and @snapshot@ stand for the tables.
+ * Returns the number of rows, which are in SPI_tuptable.
+ */
+static uint64
+execute(Statement *statement, const char *query)
+{
+	MemoryContext context = CurrentMemoryContext;
+	StringInfoData text;
+	int			result;
+
+	initStringInfo(&text);
+	for (const char *c = query; *c != '\0'; c++)
+	{
+		if (strncmp(c, "@request@", 9) == 0)
+			appendStringInfo(&text, "%s.clari_export_request", schema);
+		else if (strncmp(c, "@snapshot@", 10) == 0)
+			appendStringInfo(&text, "%s.clari_export_snapshot", schema);
+		else
+		{
+			appendStringInfoChar(&text, *c);
+			continue;
+		}
+		c = strchr(c + 1, '@');
+	}
+	result = SPI_execute_with_args(text.data, statement->n, statement->types, statement->values,
+								   statement->nulls, false, 0);
+	if (result < 0)
+		elog(ERROR, "clari_export: \"%s\" failed: %s", text.data, SPI_result_code_string(result));
+	MemoryContextSwitchTo(context);
+	pfree(text.data);
+	return SPI_processed;
+}
+
+static Datum
+column(uint64 row, int number, bool *is_null)
+{
+	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, number, is_null);
+}
+
+/* A column as text; NULL where it is null. */
+static char *
+text_column(uint64 row, int number)
+{
+	return SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, number);
+}
+
+static TimestampTz
+time_column(uint64 row, int number, TimestampTz missing)
+{
+	bool		is_null;
+	Datum		value = column(row, number, &is_null);
+
+	return is_null ? missing : DatumGetTimestampTz(value);
+}
+
+/* ----------
+ * Looking
+ * ----------
+ */
+
+#define REQUEST_COLUMNS \
+	"id, kind, forecast_id, time_period, options, server, requested_by, state, job_id, polls," \
+	" next_poll_at, known_job_ids, error_code, error_message, error_hint, hold_reason"
+
+static void
+read_known_jobs(Request *request, uint64 row, int number)
+{
+	bool		is_null;
+	Datum		array = column(row, number, &is_null);
+	Datum	   *ids;
+	int			n;
+
+	request->n_known_jobs = -1;
+	if (is_null)
+		return;
+	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT, &ids, NULL, &n);
+	request->known_jobs = palloc((Size) Max(n, 1) * sizeof(char *));
+	for (int i = 0; i < n; i++)
+		request->known_jobs[i] = TextDatumGetCString(ids[i]);
+	request->n_known_jobs = n;
+}
+
+static Request *
+read_request(uint64 row)
+{
+	Request    *request = palloc0(sizeof(Request));
+	bool		is_null;
+
+	request->id = DatumGetInt64(column(row, 1, &is_null));
+	request->kind = text_column(row, 2);
+	request->forecast_id = text_column(row, 3);
+	request->time_period = text_column(row, 4);
+	request->options = text_column(row, 5);
+	request->server = text_column(row, 6);
+	request->requested_by = text_column(row, 7);
+	request->state = text_column(row, 8);
+	request->job_id = text_column(row, 9);
+	request->polls = DatumGetInt32(column(row, 10, &is_null));
+	request->next_poll_at = time_column(row, 11, DT_NOBEGIN);
+	read_known_jobs(request, row, 12);
+	request->error_code = text_column(row, 13);
+	request->error_message = text_column(row, 14);
+	request->error_hint = text_column(row, 15);
+	request->hold_reason = text_column(row, 16);
+	return request;
+}
+
+/*
+ * The owners are few and the requests may be many: the query skips from one
+ * owner to the next in the index that claims use.
+ */
+List *
+queue_owners(const QueueScope *scope)
+{
+	Statement	statement = {0};
+	List	   *owners = NIL;
+	uint64		n;
+
+	add_text(&statement, scope->server);
+	add_text(&statement, scope->role);
+	n = execute(&statement,
+				"WITH RECURSIVE owner AS ("
+				" (SELECT server, requested_by FROM @request@ WHERE state = 'queued'"
+				"  ORDER BY server, requested_by LIMIT 1)"
+				" UNION ALL"
+				" SELECT next.server, next.requested_by FROM owner, LATERAL ("
+				"  SELECT r.server, r.requested_by FROM @request@ r"
+				"  WHERE r.state = 'queued'"
+				"  AND (r.server, r.requested_by) > (owner.server, owner.requested_by)"
+				"  ORDER BY r.server, r.requested_by LIMIT 1) next)"
+				" SELECT server, requested_by FROM"
+				" (SELECT server, requested_by FROM owner"
+				"  UNION SELECT server, requested_by FROM @request@ WHERE state IN ('submitting', 'running')) a"
+				" WHERE ($1 IS NULL OR server = $1) AND ($2 IS NULL OR requested_by = $2)");
+	for (uint64 row = 0; row < n; row++)
+	{
+		RequestOwner *owner = palloc(sizeof(RequestOwner));
+
+		owner->server = text_column(row, 1);
+		owner->role = text_column(row, 2);
+		owners = lappend(owners, owner);
+	}
+	return owners;
+}
+
+List *
+queue_active(const RequestOwner *owner)
+{
+	Statement	statement = {0};
+	List	   *requests = NIL;
+	uint64		n;
+
+	add_text(&statement, owner->server);
+	add_text(&statement, owner->role);
+	n = execute(&statement,
+				"SELECT " REQUEST_COLUMNS " FROM @request@"
+				" WHERE state IN ('submitting', 'running') AND server = $1 AND requested_by = $2"
+				" ORDER BY id");
+	for (uint64 row = 0; row < n; row++)
+		requests = lappend(requests, read_request(row));
+	return requests;
+}
+
+/*
+ * By priority, then run_after, then id. Requests that are not due yet may be
+ * many, so the query goes from one priority to the next and looks in each only
+ * at the first that is due.
+ */
+Request *
+queue_first_due(const RequestOwner *owner, int *priority, TimestampTz *run_after)
+{
+	Statement	statement = {0};
+	bool		is_null;
+
+	add_text(&statement, owner->server);
+	add_text(&statement, owner->role);
+	if (execute(&statement,
+				"WITH RECURSIVE level AS ("
+				" (SELECT priority FROM @request@"
+				"  WHERE state = 'queued' AND server = $1 AND requested_by = $2"
+				"  ORDER BY priority DESC LIMIT 1)"
+				" UNION ALL"
+				" SELECT next.priority FROM level, LATERAL ("
+				"  SELECT r.priority FROM @request@ r"
+				"  WHERE r.state = 'queued' AND r.server = $1 AND r.requested_by = $2"
+				"  AND r.priority < level.priority"
+				"  ORDER BY r.priority DESC LIMIT 1) next)"
+				" SELECT first.* FROM level, LATERAL ("
+				"  SELECT " REQUEST_COLUMNS ", priority, run_after FROM @request@ r"
+				"  WHERE r.state = 'queued' AND r.server = $1 AND r.requested_by = $2"
+				"  AND r.priority = level.priority AND r.run_after <= now()"
+				"  ORDER BY r.run_after, r.id LIMIT 1) first"
+				" ORDER BY level.priority DESC LIMIT 1") == 0)
+		return NULL;
+	*priority = DatumGetInt32(column(0, 17, &is_null));
+	*run_after = time_column(0, 18, DT_NOBEGIN);
+	return read_request(0);
+}
+
+TimestampTz
+queue_next_due(const QueueScope *scope, TimestampTz *next_held)
+{
+	Statement	statement = {0};
+
+	add_text(&statement, scope->server);
+	add_text(&statement, scope->role);
+	execute(&statement,
+			"SELECT (SELECT run_after FROM @request@"
+			"  WHERE state = 'queued' AND run_after > now() AND run_after < 'infinity'"
+			"  AND ($1 IS NULL OR server = $1) AND ($2 IS NULL OR requested_by = $2)"
+			"  ORDER BY run_after LIMIT 1),"
+			" (SELECT run_after FROM @request@"
+			"  WHERE state = 'queued' AND run_after > now() AND run_after < 'infinity'"
+			"  AND hold_reason <> 'monthly quota used up'"
+			"  AND ($1 IS NULL OR server = $1) AND ($2 IS NULL OR requested_by = $2)"
+			"  ORDER BY run_after LIMIT 1)");
+	*next_held = time_column(0, 2, DT_NOEND);
+	return time_column(0, 1, DT_NOEND);
+}
+
+Request *
+queue_find(int64 id, bool *inserted_here)
+{
+	Statement	statement = {0};
+	bool		is_null;
+
+	add_id(&statement, id);
+	if (execute(&statement, "SELECT " REQUEST_COLUMNS ", xmin FROM @request@ WHERE id = $1") == 0)
+		return NULL;
+	*inserted_here = TransactionIdIsCurrentTransactionId(DatumGetTransactionId(column(0, 17, &is_null)));
+	return read_request(0);
+}
+
+Jsonb *
+queue_snapshot(int64 id)
+{
+	Statement	statement = {0};
+	bool		is_null;
+	Datum		result;
+
+	add_id(&statement, id);
+	if (execute(&statement, "SELECT result FROM @snapshot@ WHERE request_id = $1"
+				" ORDER BY exported_at DESC LIMIT 1") == 0)
+		return NULL;
+	result = column(0, 1, &is_null);
+	return is_null ? NULL : DatumGetJsonbPCopy(result);
+}
+
+void
+queue_exclude_owned_jobs(int64 id, Export *export)
+{
+	Statement	statement = {0};
+	uint64		n;
+
+	add_id(&statement, id);
+	n = execute(&statement,
+				"SELECT other.job_id FROM @request@ mine, @request@ other"
+				" WHERE mine.id = $1 AND other.id <> mine.id AND other.job_id IS NOT NULL"
+				" AND other.submitted_at >= mine.submitted_at - interval '1 day'");
+	for (uint64 row = 0; row < n; row++)
+		export_exclude_job(export, text_column(row, 1));
+
+	export->contested = execute(&statement,
+								"SELECT FROM @request@ mine, @request@ other"
+								" WHERE mine.id = $1 AND other.id <> mine.id AND other.state = 'submitting'"
+								" AND other.kind = mine.kind"
+								" AND other.forecast_id IS NOT DISTINCT FROM mine.forecast_id"
+								" AND other.options <> mine.options"
+								" AND coalesce(other.time_period = mine.time_period, true)") > 0;
+}
+
+/* ----------
+ * Changing
+ * ----------
+ */
+
+/*
+ * Execute an update of request $1 that is expected in one of some states
+ * (a list of SQL literals).
+ */
+static QueueUpdate
+update(Statement *statement, const char *states, const char *assignments)
+{
+	char	   *query = psprintf("UPDATE @request@ SET %s WHERE id = ("
+								 "SELECT id FROM @request@ WHERE id = $1 AND state IN (%s)"
+								 " FOR UPDATE SKIP LOCKED)", assignments, states);
+	Statement	look = {0};
+
+	if (execute(statement, query) > 0)
+		return QUEUE_UPDATED;
+
+	query = psprintf("SELECT FROM @request@ WHERE id = $1 AND state IN (%s)", states);
+	add_parameter(&look, INT8OID, statement->values[0], false);
+	return execute(&look, query) > 0 ? QUEUE_LOCKED : QUEUE_MOVED_ON;
+}
+
+/* Tell those who listen; the update has returned what they are told. */
+static void
+notify(int64 id)
+{
+	Statement	statement = {0};
+
+	add_id(&statement, id);
+	execute(&statement,
+			"SELECT pg_notify('" NOTIFY_CHANNEL "', json_build_object("
+			"'request_id', id, 'state', state, 'forecast_id', forecast_id, 'time_period', time_period)::text)"
+			" FROM @request@ WHERE id = $1");
+}
+
+/* As update(), for the end of a request. */
+static QueueUpdate
+update_finally(Statement *statement, const char *states, const char *assignments)
+{
+	QueueUpdate result = update(statement, states, assignments);
+
+	if (result == QUEUE_UPDATED)
+		notify(DatumGetInt64(statement->values[0]));
+	return result;
+}
+
+QueueUpdate
+queue_submitting(int64 id, const Export *export)
+{
+	Statement	statement = {0};
+	const JobIdSet *known = &export->others_jobs;
+	Datum	   *ids = palloc(Max(known->n, 1) * sizeof(Datum));
+
+	for (size_t i = 0; i < known->n; i++)
+		ids[i] = CStringGetTextDatum(known->ids[i]);
+	add_id(&statement, id);
+	add_parameter(&statement, TEXTARRAYOID,
+				  PointerGetDatum(construct_array(ids, (int) known->n, TEXTOID, -1, false, TYPALIGN_INT)),
+				  !export->has_baseline);
+	return update(&statement, "'queued', 'submitting'",
+				  "state = 'submitting', submitted_at = clock_timestamp(), known_job_ids = $2,"
+				  " hold_reason = NULL");
+}
+
+QueueUpdate
+queue_running(int64 id, const Export *export, TimestampTz next_poll_at)
+{
+	Statement	statement = {0};
+
+	add_id(&statement, id);
+	add_text(&statement, export->job_id);
+	add_time(&statement, next_poll_at);
+	return update(&statement, "'submitting'",
+				  "state = 'running', job_id = $2, next_poll_at = $3, polls = 0, known_job_ids = NULL");
+}
+
+static void
+add_job_times(Statement *statement, const Export *export)
+{
+	TimestampTz epoch = (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+	int64		start = export->has_job ? export->job.start_time : 0;
+	int64		end = export->has_job ? export->job.end_time : 0;
+
+	add_time(statement, start > 0 ? start * 1000 - epoch : DT_NOBEGIN);
+	add_time(statement, end > 0 ? end * 1000 - epoch : DT_NOBEGIN);
+}
+
+QueueUpdate
+queue_polled(int64 id, const Export *export, TimestampTz next_poll_at)
+{
+	Statement	statement = {0};
+
+	add_id(&statement, id);
+	add_parameter(&statement, INT4OID, Int32GetDatum(export->polls), false);
+	add_time(&statement, next_poll_at);
+	add_job_times(&statement, export);
+	return update(&statement, "'running'",
+				  "polls = $2, next_poll_at = $3, server_start_time = $4, server_end_time = $5");
+}
+
+QueueUpdate
+queue_hold(int64 id, const char *reason, TimestampTz run_after)
+{
+	Statement	statement = {0};
+
+	add_id(&statement, id);
+	add_text(&statement, reason);
+	add_time(&statement, run_after);
+	return update(&statement, "'queued', 'submitting'",
+				  "state = 'queued', hold_reason = $2, run_after = coalesce($3, run_after),"
+				  " submitted_at = NULL, known_job_ids = NULL");
+}
+
+static void
+insert_snapshot(int64 id, const Export *export, Jsonb *result)
+{
+	Statement	statement = {0};
+
+	add_id(&statement, id);
+	add_parameter(&statement, BOOLOID, BoolGetDatum(export->has_job && export->job.truncated), false);
+	add_parameter(&statement, JSONBOID, JsonbPGetDatum(result), false);
+	execute(&statement,
+			"INSERT INTO @snapshot@ (request_id, kind, forecast_id, time_period, exported_at,"
+			" truncated, result, requested_by)"
+			" SELECT id, kind, forecast_id, time_period, clock_timestamp(), $2, $3, requested_by"
+			" FROM @request@ WHERE id = $1");
+}
+
+QueueUpdate
+queue_done(int64 id, const Export *export, Jsonb *result)
+{
+	Statement	statement = {0};
+	QueueUpdate done;
+
+	add_id(&statement, id);
+	add_parameter(&statement, INT4OID, Int32GetDatum(export->polls), false);
+	add_job_times(&statement, export);
+	done = update_finally(&statement, "'running'",
+						  "state = 'done', finished_at = clock_timestamp(), polls = $2, next_poll_at = NULL,"
+						  " server_start_time = coalesce($3, server_start_time),"
+						  " server_end_time = coalesce($4, server_end_time)");
+	if (done == QUEUE_UPDATED)
+		insert_snapshot(id, export, result);
+	return done;
+}
+
+#define UNFINISHED	"'queued', 'submitting', 'running'"
+#define FAIL_WITH(code, message, hint) \
+	"state = 'failed', finished_at = clock_timestamp(), next_poll_at = NULL, hold_reason = NULL," \
+	" error_code = " code ", error_message = " message ", error_hint = " hint
+
+static void
+add_failure(Statement *statement, const Failure *failure)
+{
+	add_text(statement, unpack_sql_state(failure->sqlstate));
+	add_text(statement, failure->detail != NULL ?
+			 psprintf("%s: %s", failure->message, failure->detail) : failure->message);
+	add_text(statement, failure->hint);
+}
+
+QueueUpdate
+queue_fail(int64 id, const Failure *failure)
+{
+	Statement	statement = {0};
+
+	add_id(&statement, id);
+	add_failure(&statement, failure);
+	return update_finally(&statement, UNFINISHED, FAIL_WITH("$2", "$3", "$4"));
+}
+
+void
+queue_fail_owner(const RequestOwner *owner, const Failure *failure)
+{
+	Statement	statement = {0};
+
+	add_text(&statement, owner->server);
+	add_text(&statement, owner->role);
+	add_failure(&statement, failure);
+	execute(&statement,
+			"WITH failed AS ("
+			" UPDATE @request@ SET " FAIL_WITH("$3", "$4", "$5")
+			" WHERE id IN (SELECT id FROM @request@ WHERE state IN (" UNFINISHED ")"
+			"  AND server = $1 AND requested_by = $2 AND run_after <= now()"
+			"  FOR UPDATE SKIP LOCKED)"
+			" RETURNING id, state, forecast_id, time_period)"
+			" SELECT pg_notify('" NOTIFY_CHANNEL "', json_build_object("
+			"'request_id', id, 'state', state, 'forecast_id', forecast_id, 'time_period', time_period)::text)"
+			" FROM failed");
+}
+
+QueueUpdate
+queue_cancel(int64 id)
+{
+	Statement	statement = {0};
+
+	add_id(&statement, id);
+	return update_finally(&statement, UNFINISHED,
+						  "state = 'cancelled', finished_at = clock_timestamp(), next_poll_at = NULL,"
+						  " hold_reason = NULL");
+}
+
+QueueUpdate
+queue_retry(int64 id, const char *state, bool keeps_job)
+{
+	Statement	statement = {0};
+
+	add_id(&statement, id);
+	add_text(&statement, state);
+	add_parameter(&statement, BOOLOID, BoolGetDatum(keeps_job), false);
+	return update(&statement, "'failed'",
+				  "state = $2, job_id = CASE WHEN $3 THEN job_id END, polls = 0, next_poll_at = NULL,"
+				  " submitted_at = CASE WHEN $2 <> 'queued' THEN submitted_at END,"
+				  " run_after = CASE WHEN $2 = 'queued' THEN clock_timestamp() ELSE run_after END,"
+				  " finished_at = NULL, error_code = NULL, error_message = NULL, error_hint = NULL");
+}
+
+void
+queue_prune(Duration retention)
+{
+	Statement	statement = {0};
+
+	add_time(&statement, GetCurrentTimestamp() - retention);
+	execute(&statement, "DELETE FROM @request@ WHERE finished_at < $1");
+}

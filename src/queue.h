@@ -1,0 +1,163 @@
+/*
+ * queue.h
+ *		Every SQL statement on the request table, and nowhere else.
+ *
+ * The functions run inside a transaction that the caller opened with
+ * queue_begin(); those that change a request name the state they expect it in,
+ * so that nothing that happened meanwhile is overwritten.
+ */
+#ifndef CLARI_QUEUE_H
+#define CLARI_QUEUE_H
+
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+
+#include "core/export.h"
+#include "failure.h"
+
+/* A row of clari_export_request, as far as the work on it needs it. */
+typedef struct Request
+{
+	int64		id;
+	char	   *kind;
+	char	   *forecast_id;	/* NULL where the column is */
+	char	   *time_period;
+	char	   *options;
+	char	   *server;
+	char	   *requested_by;
+	char	   *state;
+	char	   *hold_reason;	/* NULL for none */
+	char	   *job_id;			/* NULL until it is known */
+	int			polls;
+	TimestampTz next_poll_at;	/* DT_NOBEGIN if it is not set */
+	int			n_known_jobs;	/* -1: the list was not readable */
+	char	  **known_jobs;
+	char	   *error_code;
+	char	   *error_message;
+	char	   *error_hint;
+} Request;
+
+/* One role's requests on one server: one user mapping, hence one API key. */
+typedef struct RequestOwner
+{
+	char	   *server;
+	char	   *role;
+} RequestOwner;
+
+/* Whose requests to work on; NULL for any. */
+typedef struct QueueScope
+{
+	const char *server;
+	const char *role;
+} QueueScope;
+
+typedef enum QueueUpdate
+{
+	QUEUE_UPDATED,
+	QUEUE_MOVED_ON,				/* it is not in the expected state any more */
+	QUEUE_LOCKED,				/* somebody else's transaction holds the row */
+} QueueUpdate;
+
+/* ----------
+ * Transactions
+ * ----------
+ */
+
+/* Whose transactions the queue's statements run in. */
+typedef enum QueueTransactions
+{
+	QUEUE_CALLERS_TRANSACTION,	/* a function: whatever calls it commits */
+	QUEUE_SESSION_TRANSACTIONS, /* a procedure: it commits its session's */
+	QUEUE_OWN_TRANSACTIONS,		/* a worker: it begins and commits its own */
+} QueueTransactions;
+
+extern void queue_set_transactions(QueueTransactions transactions);
+
+/*
+ * Begin to work on the queue, as the owner of its tables. Returns false, with
+ * nothing begun, if the extension is not there. Results of the functions below
+ * are allocated in the current memory context, which must outlive the
+ * transaction if they are to.
+ */
+extern bool queue_begin(void);
+
+/*
+ * End it, and commit where that is ours to do; durable: safely on disk,
+ * whatever synchronous_commit says.
+ */
+extern void queue_end(bool durable);
+
+/*
+ * Run a function in a subtransaction. Returns NULL, or a copy of the error it
+ * raised, all it did then being undone.
+ */
+extern ErrorData *queue_try(void (*function) (void *), void *arg);
+
+/* ----------
+ * Looking
+ * ----------
+ */
+
+/* Who has requests that are not finished, as a list of RequestOwner. */
+extern List *queue_owners(const QueueScope *scope);
+
+/* Requests of an owner that are submitting or running, as a list of Request. */
+extern List *queue_active(const RequestOwner *owner);
+
+/* The owner's first due request, or NULL; *priority, *run_after order it. */
+extern Request *queue_first_due(const RequestOwner *owner, int *priority, TimestampTz *run_after);
+
+/*
+ * When the next request becomes due, and the next that only a hold put off;
+ * DT_NOEND if none does.
+ */
+extern TimestampTz queue_next_due(const QueueScope *scope, TimestampTz *next_held);
+
+/* Any request by its id, or NULL. inserted_here: by this very transaction. */
+extern Request *queue_find(int64 id, bool *inserted_here);
+
+/* The result of a finished request, or NULL. */
+extern Jsonb *queue_snapshot(int64 id);
+
+/*
+ * Name the jobs that other requests own to export_exclude_job(), and set
+ * contested if another request may own the same one.
+ */
+extern void queue_exclude_owned_jobs(int64 id, Export *export);
+
+/* ----------
+ * Changing
+ * ----------
+ */
+
+/* queued or submitting -> submitting, with the jobs known before */
+extern QueueUpdate queue_submitting(int64 id, const Export *export);
+
+/* submitting -> running, with the job's id */
+extern QueueUpdate queue_running(int64 id, const Export *export, TimestampTz next_poll_at);
+
+/* running, one poll later */
+extern QueueUpdate queue_polled(int64 id, const Export *export, TimestampTz next_poll_at);
+
+/* queued or submitting -> queued; run_after DT_NOBEGIN leaves it as it is */
+extern QueueUpdate queue_hold(int64 id, const char *reason, TimestampTz run_after);
+
+/* running -> done, with a snapshot */
+extern QueueUpdate queue_done(int64 id, const Export *export, Jsonb *result);
+
+/* any unfinished -> failed */
+extern QueueUpdate queue_fail(int64 id, const Failure *failure);
+
+/* the owner's due and active requests -> failed */
+extern void queue_fail_owner(const RequestOwner *owner, const Failure *failure);
+
+/* any unfinished -> cancelled */
+extern QueueUpdate queue_cancel(int64 id);
+
+/* failed -> state, its error forgotten; keeps_job: with its job */
+extern QueueUpdate queue_retry(int64 id, const char *state, bool keeps_job);
+
+/* Delete requests that finished longer ago than the retention. */
+extern void queue_prune(Duration retention);
+
+#endif							/* CLARI_QUEUE_H */

@@ -1,0 +1,78 @@
+/*
+ * settings.c
+ *		The settings of postgresql.conf.
+ */
+#include "postgres.h"
+
+#include "utils/guc.h"
+#include "utils/varlena.h"
+
+#include "interval.h"
+#include "settings.h"
+
+static char *databases = NULL;
+static char *request_retention = NULL;
+
+static bool
+check_databases(char **value, void **extra pg_attribute_unused(),
+				GucSource source pg_attribute_unused())
+{
+	char	   *copy = pstrdup(*value);
+	List	   *names;
+	bool		valid = SplitIdentifierString(copy, ',', &names);
+
+	if (!valid)
+		GUC_check_errdetail("It must be a list of database names, separated by commas.");
+	list_free(names);
+	pfree(copy);
+	return valid;
+}
+
+static bool
+check_request_retention(char **value, void **extra pg_attribute_unused(),
+						GucSource source pg_attribute_unused())
+{
+	Duration	retention;
+
+	if (interval_parse(*value, &retention) && retention >= 0)
+		return true;
+	GUC_check_errdetail("It must be an interval that is not negative, such as '90 days'.");
+	return false;
+}
+
+void
+settings_define(bool preloaded)
+{
+	if (preloaded)
+		DefineCustomStringVariable("clari_export.databases",
+								   "Databases in which a worker exports queued requests.",
+								   "Names, separated by commas. A change takes effect at a reload.",
+								   &databases, "postgres", PGC_SIGHUP, GUC_LIST_INPUT,
+								   check_databases, NULL, NULL);
+
+	DefineCustomStringVariable("clari_export.request_retention",
+							   "How long finished requests are kept.",
+							   "An interval; 0 keeps them for ever. Snapshots are always kept.",
+							   &request_retention, "90 days", PGC_SIGHUP, 0,
+							   check_request_retention, NULL, NULL);
+
+	MarkGUCPrefixReserved("clari_export");
+}
+
+List *
+settings_databases(void)
+{
+	List	   *names = NIL;
+
+	SplitIdentifierString(pstrdup(databases), ',', &names);
+	return names;
+}
+
+Duration
+settings_request_retention(void)
+{
+	Duration	retention = 0;
+
+	interval_parse(request_retention, &retention);
+	return retention;
+}

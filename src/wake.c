@@ -1,0 +1,302 @@
+/*
+ * wake.c
+ *		Who works on which database's queue, and waking them.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/objectaccess.h"
+#include "catalog/pg_database.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_foreign_server.h"
+#include "catalog/pg_user_mapping.h"
+#include "miscadmin.h"
+#include "storage/condition_variable.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/lwlock.h"
+#include "storage/proc.h"
+#include "storage/procarray.h"
+#include "storage/shmem.h"
+#include "tcop/utility.h"
+
+#include "wake.h"
+
+#define MAX_WORKERS		64
+#define WAKE_TRANCHE	"clari_export_wake"
+
+typedef struct WorkerEntry
+{
+	Oid			database;		/* invalid for a free entry */
+	int			pid;
+	bool		called;			/* a wake-up came that it has not seen yet */
+} WorkerEntry;
+
+typedef struct WakeState
+{
+	LWLock	   *lock;
+	ConditionVariable request_ended;
+	int			launcher_pid;	/* 0: none */
+	WorkerEntry workers[MAX_WORKERS];
+} WakeState;
+
+static WakeState *state = NULL;
+static WorkerEntry *my_entry = NULL;
+static bool wake_pending = false;
+static object_access_hook_type previous_object_access_hook = NULL;
+static ProcessUtility_hook_type previous_utility_hook = NULL;
+
+void
+wake_request_shared_memory(void)
+{
+	RequestAddinShmemSpace(sizeof(WakeState));
+	RequestNamedLWLockTranche(WAKE_TRANCHE, 1);
+}
+
+void
+wake_attach_shared_memory(void)
+{
+	bool		found;
+
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	state = ShmemInitStruct("clari_export workers", sizeof(WakeState), &found);
+	if (!found)
+	{
+		memset(state, 0, sizeof(WakeState));
+		state->lock = &GetNamedLWLockTranche(WAKE_TRANCHE)->lock;
+		ConditionVariableInit(&state->request_ended);
+	}
+	LWLockRelease(AddinShmemInitLock);
+}
+
+/* ----------
+ * Registering
+ * ----------
+ */
+
+/* The entry of a database, or NULL. Called with the lock held. */
+static WorkerEntry *
+find_entry(Oid database)
+{
+	for (int i = 0; i < MAX_WORKERS; i++)
+		if (state->workers[i].database == database)
+			return &state->workers[i];
+	return NULL;
+}
+
+static void
+unregister_worker(int code pg_attribute_unused(), Datum arg pg_attribute_unused())
+{
+	LWLockAcquire(state->lock, LW_EXCLUSIVE);
+	memset(my_entry, 0, sizeof(WorkerEntry));
+	LWLockRelease(state->lock);
+}
+
+bool
+wake_register_worker(void)
+{
+	LWLockAcquire(state->lock, LW_EXCLUSIVE);
+	if (find_entry(MyDatabaseId) == NULL)
+		my_entry = find_entry(InvalidOid);
+	if (my_entry != NULL)
+	{
+		my_entry->database = MyDatabaseId;
+		my_entry->pid = MyProcPid;
+		my_entry->called = true;	/* there may be work from before */
+	}
+	LWLockRelease(state->lock);
+
+	if (my_entry != NULL)
+		before_shmem_exit(unregister_worker, (Datum) 0);
+	return my_entry != NULL;
+}
+
+static void
+unregister_launcher(int code pg_attribute_unused(), Datum arg pg_attribute_unused())
+{
+	state->launcher_pid = 0;
+}
+
+void
+wake_register_launcher(void)
+{
+	state->launcher_pid = MyProcPid;
+	before_shmem_exit(unregister_launcher, (Datum) 0);
+}
+
+bool
+wake_was_called(void)
+{
+	bool		called;
+
+	LWLockAcquire(state->lock, LW_EXCLUSIVE);
+	called = my_entry->called;
+	my_entry->called = false;
+	LWLockRelease(state->lock);
+	return called;
+}
+
+bool
+wake_has_worker(void)
+{
+	bool		found;
+
+	if (state == NULL)
+		return false;
+	LWLockAcquire(state->lock, LW_SHARED);
+	found = find_entry(MyDatabaseId) != NULL;
+	LWLockRelease(state->lock);
+	return found;
+}
+
+/* ----------
+ * Waking
+ * ----------
+ */
+
+static void
+set_latch_of(int pid)
+{
+	PGPROC	   *process = pid != 0 ? BackendPidGetProc(pid) : NULL;
+
+	if (process != NULL)
+		SetLatch(&process->procLatch);
+}
+
+static void
+wake_worker(void)
+{
+	WorkerEntry *entry;
+	int			pid = 0;
+
+	LWLockAcquire(state->lock, LW_EXCLUSIVE);
+	entry = find_entry(MyDatabaseId);
+	if (entry != NULL)
+	{
+		entry->called = true;
+		pid = entry->pid;
+	}
+	LWLockRelease(state->lock);
+	set_latch_of(pid);
+}
+
+static void
+at_transaction_end(XactEvent event, void *arg pg_attribute_unused())
+{
+	switch (event)
+	{
+		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_PARALLEL_COMMIT:
+			if (wake_pending)
+				wake_worker();
+			wake_pending = false;
+			break;
+		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PARALLEL_ABORT:
+		case XACT_EVENT_PREPARE:
+			wake_pending = false;
+			break;
+		default:
+			break;
+	}
+}
+
+void
+wake_at_commit(void)
+{
+	static bool registered = false;
+
+	if (state == NULL)
+		return;
+	if (!registered)
+	{
+		RegisterXactCallback(at_transaction_end, NULL);
+		registered = true;
+	}
+	wake_pending = true;
+}
+
+void
+wake_waiters(void)
+{
+	if (state != NULL)
+		ConditionVariableBroadcast(&state->request_ended);
+}
+
+void
+wake_prepare_to_wait(void)
+{
+	if (state != NULL)
+		ConditionVariablePrepareToSleep(&state->request_ended);
+}
+
+void
+wake_cancel_wait(void)
+{
+	ConditionVariableCancelSleep();
+}
+
+/* ----------
+ * Commands that concern workers
+ * ----------
+ */
+
+/* A worker's connection must not stand in the way of DROP DATABASE. */
+static void
+stop_worker_of(Oid database)
+{
+	WorkerEntry *entry;
+
+	LWLockAcquire(state->lock, LW_SHARED);
+	entry = find_entry(database);
+	if (entry != NULL)
+		kill(entry->pid, SIGTERM);
+	LWLockRelease(state->lock);
+}
+
+static void
+on_object_access(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id, void *arg)
+{
+	if (previous_object_access_hook != NULL)
+		previous_object_access_hook(access, class_id, object_id, sub_id, arg);
+
+	if (class_id == DatabaseRelationId && access == OAT_DROP)
+		stop_worker_of(object_id);
+	else if (class_id == DatabaseRelationId && access == OAT_POST_CREATE)
+		set_latch_of(state->launcher_pid);
+	else if (class_id == ForeignServerRelationId || class_id == UserMappingRelationId ||
+			 class_id == ExtensionRelationId)
+		wake_at_commit();
+}
+
+/*
+ * The commit of a prepared transaction runs none of the callbacks of the one
+ * that inserted.
+ */
+static void
+on_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
+		   ProcessUtilityContext context, ParamListInfo params,
+		   QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *completion)
+{
+	Node	   *parse_tree = statement->utilityStmt;
+	bool		commits_prepared = IsA(parse_tree, TransactionStmt) &&
+		((TransactionStmt *) parse_tree)->kind == TRANS_STMT_COMMIT_PREPARED;
+
+	if (previous_utility_hook != NULL)
+		previous_utility_hook(statement, query, read_only_tree, context, params,
+							  environment, dest, completion);
+	else
+		standard_ProcessUtility(statement, query, read_only_tree, context, params,
+								environment, dest, completion);
+	if (commits_prepared)
+		wake_worker();
+}
+
+void
+wake_install_hooks(void)
+{
+	previous_object_access_hook = object_access_hook;
+	object_access_hook = on_object_access;
+	previous_utility_hook = ProcessUtility_hook;
+	ProcessUtility_hook = on_utility;
+}

@@ -1,0 +1,42 @@
+/*
+ * wake.h
+ *		Who works on which database's queue, and waking them.
+ *
+ * A worker sleeps until something changed that may concern it: the commit of
+ * an insert into clari_export_request, of a changed server or mapping, of the
+ * extension itself. Nothing polls. Without preloading there are no workers and
+ * all of this does nothing.
+ */
+#ifndef CLARI_WAKE_H
+#define CLARI_WAKE_H
+
+extern void wake_request_shared_memory(void);
+extern void wake_attach_shared_memory(void);
+
+/* Watch the commands that concern workers; once, while preloading. */
+extern void wake_install_hooks(void);
+
+/*
+ * This process works on its database's queue from now until it ends. Returns
+ * false if another one does, or too many databases have one.
+ */
+extern bool wake_register_worker(void);
+
+/* This process starts and stops the workers. */
+extern void wake_register_launcher(void);
+
+/* Whether there was a wake-up since the last call. */
+extern bool wake_was_called(void);
+
+/* Wake the database's worker when this transaction commits, if it does. */
+extern void wake_at_commit(void);
+
+/* Whether a worker is there for this database. */
+extern bool wake_has_worker(void);
+
+/* Wake everyone who waits for the end of a request, and let them wait. */
+extern void wake_waiters(void);
+extern void wake_prepare_to_wait(void);
+extern void wake_cancel_wait(void);
+
+#endif							/* CLARI_WAKE_H */

@@ -1,0 +1,325 @@
+/*
+ * worker.c
+ *		The launcher and the queue worker.
+ *
+ * The launcher starts a worker for each database of clari_export.databases and
+ * starts it anew when it ends. A worker sleeps until its queue has something
+ * to do; it holds no transaction and no lock while it sleeps or waits for
+ * Clari.
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/pg_database.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "tcop/tcopprot.h"
+#include "utils/backend_status.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "dispatcher.h"
+#include "http.h"
+#include "settings.h"
+#include "wait_event.h"
+#include "wake.h"
+#include "worker.h"
+
+#define LAUNCHER_NAME		"clari_export launcher"
+#define WORKER_NAME			"clari_export worker"
+
+#define RESTART_DELAY		SECONDS(1)	/* of a worker that ended */
+#define LOOK_FOR_DATABASES	SECONDS(60)
+#define PRUNE_INTERVAL		SECONDS(3600)
+
+/* ----------
+ * The launcher
+ * ----------
+ */
+
+typedef struct WorkerHandle
+{
+	char		database[NAMEDATALEN];
+	BackgroundWorkerHandle *handle; /* NULL: not running */
+	Instant		start_after;
+	bool		wanted;
+} WorkerHandle;
+
+static List *handles = NIL;
+
+void
+worker_register_launcher(void)
+{
+	BackgroundWorker worker = {
+		.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION,
+		.bgw_start_time = BgWorkerStart_RecoveryFinished,
+		.bgw_restart_time = 1,
+		.bgw_name = LAUNCHER_NAME,
+		.bgw_type = LAUNCHER_NAME,
+		.bgw_library_name = "clari_export",
+		.bgw_function_name = "clari_export_launcher_main",
+	};
+
+	RegisterBackgroundWorker(&worker);
+}
+
+static WorkerHandle *
+handle_of(const char *database)
+{
+	WorkerHandle *handle;
+	ListCell   *cell;
+
+	foreach(cell, handles)
+	{
+		handle = lfirst(cell);
+		if (strcmp(handle->database, database) == 0)
+			return handle;
+	}
+	handle = MemoryContextAllocZero(TopMemoryContext, sizeof(WorkerHandle));
+	strlcpy(handle->database, database, NAMEDATALEN);
+	handles = lappend(handles, handle);
+	return handle;
+}
+
+/*
+ * Whether a database is there that can be connected to. A process without a
+ * database cannot count on system indexes, so this reads all of pg_database.
+ */
+static bool
+database_exists(const char *name)
+{
+	Relation	relation;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		exists = false;
+
+	StartTransactionCommand();
+	relation = table_open(DatabaseRelationId, AccessShareLock);
+	scan = systable_beginscan(relation, InvalidOid, false, NULL, 0, NULL);
+	while (!exists && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_database database = (Form_pg_database) GETSTRUCT(tuple);
+
+		exists = database->datallowconn && strcmp(NameStr(database->datname), name) == 0;
+	}
+	systable_endscan(scan);
+	table_close(relation, AccessShareLock);
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(TopMemoryContext);
+	return exists;
+}
+
+static void
+start_worker(WorkerHandle *handle)
+{
+	BackgroundWorker worker = {
+		.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION,
+		.bgw_start_time = BgWorkerStart_RecoveryFinished,
+		.bgw_restart_time = BGW_NEVER_RESTART,
+		.bgw_type = WORKER_NAME,
+		.bgw_library_name = "clari_export",
+		.bgw_function_name = "clari_export_worker_main",
+		.bgw_notify_pid = MyProcPid,
+	};
+
+	snprintf(worker.bgw_name, BGW_MAXLEN, WORKER_NAME " for %s", handle->database);
+	strlcpy(worker.bgw_extra, handle->database, BGW_EXTRALEN);
+	if (!RegisterDynamicBackgroundWorker(&worker, &handle->handle))
+		ereport(LOG,
+				(errmsg("clari_export: no worker could be started for database \"%s\"", handle->database),
+				 errhint("Increase max_worker_processes.")));
+	handle->start_after = http_now() + RESTART_DELAY;
+}
+
+/* Forget the handle of a worker that has ended. */
+static void
+note_end(WorkerHandle *handle)
+{
+	pid_t		pid;
+
+	if (handle->handle == NULL || GetBackgroundWorkerPid(handle->handle, &pid) != BGWH_STOPPED)
+		return;
+	pfree(handle->handle);
+	handle->handle = NULL;
+	handle->start_after = http_now() + RESTART_DELAY;
+}
+
+static void
+mark_wanted(void)
+{
+	List	   *names = settings_databases();
+	ListCell   *cell;
+
+	foreach(cell, handles)
+		((WorkerHandle *) lfirst(cell))->wanted = false;
+	foreach(cell, names)
+		handle_of(lfirst(cell))->wanted = true;
+}
+
+/* Start and stop what has to be. Returns when to do so again. */
+static Instant
+manage_workers(void)
+{
+	Instant		again = INSTANT_NEVER;
+	ListCell   *cell;
+
+	mark_wanted();
+	foreach(cell, handles)
+	{
+		WorkerHandle *handle = lfirst(cell);
+		Instant		now = http_now();
+
+		note_end(handle);
+		if (handle->handle != NULL && !handle->wanted)
+			TerminateBackgroundWorker(handle->handle);
+		if (handle->handle != NULL || !handle->wanted)
+			continue;
+		if (now >= handle->start_after && !database_exists(handle->database))
+			handle->start_after = now + LOOK_FOR_DATABASES;
+		else if (now >= handle->start_after)
+			start_worker(handle);
+		again = instant_earlier(again, handle->start_after);
+	}
+	return again;
+}
+
+/* Settings of a process that sleeps on its latch and obeys signals at once. */
+static void
+prepare_process(void)
+{
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+}
+
+static void
+reload_settings(void)
+{
+	if (!ConfigReloadPending)
+		return;
+	ConfigReloadPending = false;
+	ProcessConfigFile(PGC_SIGHUP);
+}
+
+/* A database was created, perhaps: look for those that were missing. */
+static void
+look_again(void)
+{
+	ListCell   *cell;
+
+	foreach(cell, handles)
+	{
+		WorkerHandle *handle = lfirst(cell);
+
+		handle->start_after = instant_earlier(handle->start_after, http_now() + RESTART_DELAY);
+	}
+}
+
+void
+clari_export_launcher_main(Datum arg pg_attribute_unused())
+{
+	prepare_process();
+	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+	wake_register_launcher();
+	pgstat_report_activity(STATE_IDLE, NULL);
+	MemoryContextSwitchTo(TopMemoryContext);
+
+	for (;;)
+	{
+		Instant		again = manage_workers();
+		Duration	sleep = again == INSTANT_NEVER ? LOOK_FOR_DATABASES : Max(again - http_now(), 0);
+		int			events;
+
+		events = WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						   (long) (sleep / 1000 + 1), wait_event_info(WAIT_FOR_WORK));
+		if (events & WL_LATCH_SET)
+		{
+			ResetLatch(MyLatch);
+			look_again();
+		}
+		CHECK_FOR_INTERRUPTS();
+		reload_settings();
+	}
+}
+
+/* ----------
+ * The worker
+ * ----------
+ */
+
+/* Say in pg_stat_activity what goes on. */
+static void
+report_activity(void)
+{
+	char		activity[64];
+	int			running = dispatcher_running();
+
+	if (running == 0)
+	{
+		pgstat_report_activity(STATE_IDLE, "waiting for requests");
+		return;
+	}
+	snprintf(activity, sizeof(activity), "working on %d request%s", running, running == 1 ? "" : "s");
+	pgstat_report_activity(STATE_RUNNING, activity);
+}
+
+static void
+prune(void)
+{
+	Duration	retention = settings_request_retention();
+
+	if (retention == 0 || !queue_begin())
+		return;
+	queue_prune(retention);
+	queue_end(false);
+}
+
+static void
+work(void)
+{
+	QueueScope	everything = {NULL, NULL};
+	Instant		next_prune = http_now() + PRUNE_INTERVAL;
+
+	queue_set_transactions(QUEUE_OWN_TRANSACTIONS);
+	dispatcher_start(&everything, INT_MAX);
+	for (;;)
+	{
+		dispatcher_step(next_prune, wake_was_called());
+		report_activity();
+		reload_settings();
+		if (http_now() >= next_prune)
+		{
+			prune();
+			next_prune = http_now() + PRUNE_INTERVAL;
+		}
+	}
+}
+
+/*
+ * An error that is no request's ends the process; the launcher starts another,
+ * which takes up from the table what this one left behind.
+ */
+void
+clari_export_worker_main(Datum arg pg_attribute_unused())
+{
+	prepare_process();
+	BackgroundWorkerInitializeConnection(MyBgworkerEntry->bgw_extra, NULL, 0);
+	MemoryContextSwitchTo(AllocSetContextCreate(TopMemoryContext, "clari_export worker",
+												ALLOCSET_DEFAULT_SIZES));
+	if (!wake_register_worker())
+		ereport(FATAL,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("database \"%s\" cannot have a clari_export worker", MyBgworkerEntry->bgw_extra),
+				 errdetail("It has one already, or too many databases have one.")));
+	report_activity();
+	work();
+}

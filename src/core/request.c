@@ -24,16 +24,20 @@ request_method(RequestKind request)
 	}
 }
 
-/* Append text to path, percent-encoding all but RFC 3986's unreserved. */
+/*
+ * Append text to path, percent-encoding all but RFC 3986's unreserved. A
+ * segment of dots alone would be taken for a step up in the path.
+ */
 static bool
 append_segment(char *path, size_t size, const char *text)
 {
 	size_t		used = strlen(path);
+	bool		is_step = strcmp(text, ".") == 0 || strcmp(text, "..") == 0;
 
 	for (const unsigned char *c = (const unsigned char *) text; *c != '\0'; c++)
 	{
 		bool		plain = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') ||
-			(*c >= '0' && *c <= '9') || strchr("-._~", *c) != NULL;
+			(*c >= '0' && *c <= '9') || strchr(is_step ? "-_~" : "-._~", *c) != NULL;
 		int			written = snprintf(path + used, size - used, plain ? "%c" : "%%%02X", *c);
 
 		if (written < 0 || used + (size_t) written >= size)

@@ -139,6 +139,15 @@ read_integer(struct json_object *object, const char *name, int64_t missing)
 	return missing;
 }
 
+/* -1 where it is missing; saturates, so that no number turns into another. */
+static int
+read_limit(struct json_object *object, const char *name)
+{
+	int64_t		limit = read_integer(object, name, -1);
+
+	return limit < INT_MAX ? (int) limit : INT_MAX;
+}
+
 static bool
 read_flag(struct json_object *object, const char *name)
 {
@@ -230,10 +239,10 @@ reply_limits(const char *body, size_t size, Limits *out)
 
 	if (found)
 	{
-		out->concurrent_limit = (int) read_integer(jobs, "concurrentLimit", -1);
-		out->available_concurrent_limit = (int) read_integer(jobs, "availableConcurrentLimit", -1);
-		out->monthly_quota = (int) read_integer(jobs, "monthlyQuota", -1);
-		out->available_monthly_quota = (int) read_integer(jobs, "availableMonthlyQuota", -1);
+		out->concurrent_limit = read_limit(jobs, "concurrentLimit");
+		out->available_concurrent_limit = read_limit(jobs, "availableConcurrentLimit");
+		out->monthly_quota = read_limit(jobs, "monthlyQuota");
+		out->available_monthly_quota = read_limit(jobs, "availableMonthlyQuota");
 	}
 	json_object_put(object);
 	return found;

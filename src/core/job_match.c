@@ -6,9 +6,25 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #define FORECAST_FILE_PREFIX "clari_export_forecast_"
+
+/*
+ * Whether text begins with a word in capitals, in any case of ASCII. Not
+ * strncasecmp(): in a Turkish locale it takes i and I for different letters.
+ */
+static bool
+begins_with(const char *text, const char *word)
+{
+	for (; *word != '\0'; text++, word++)
+	{
+		char		capital = *text >= 'a' && *text <= 'z' ? *text - 'a' + 'A' : *text;
+
+		if (capital != *word)
+			return false;
+	}
+	return true;
+}
 
 /* Activity and audit jobs have no documented module name; this is in all seen. */
 static bool
@@ -17,11 +33,11 @@ module_is(const Job *job, ExportKind kind)
 	switch (kind)
 	{
 		case EXPORT_ACTIVITY:
-			return strncasecmp(job->module, "ACTIVIT", 7) == 0;
+			return begins_with(job->module, "ACTIVIT");
 		case EXPORT_AUDIT_EVENTS:
-			return strncasecmp(job->module, "AUDIT", 5) == 0;
+			return begins_with(job->module, "AUDIT");
 		default:
-			return strcasecmp(job->module, "FORECAST") == 0;
+			return begins_with(job->module, "FORECAST") && strlen(job->module) == strlen("FORECAST");
 	}
 }
 

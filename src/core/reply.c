@@ -139,12 +139,16 @@ read_integer(struct json_object *object, const char *name, int64_t missing)
 	return missing;
 }
 
-/* -1 where it is missing; saturates, so that no number turns into another. */
+/* -1 where it is missing. A number too large saturates, below 0 nothing is left. */
 static int
 read_limit(struct json_object *object, const char *name)
 {
-	int64_t		limit = read_integer(object, name, -1);
+	int64_t		limit = read_integer(object, name, INT64_MIN);
 
+	if (limit == INT64_MIN)
+		return -1;
+	if (limit < 0)
+		return 0;
 	return limit < INT_MAX ? (int) limit : INT_MAX;
 }
 

@@ -461,6 +461,18 @@ saturates_huge_limits(void **state)
 	assert_int_equal(limits.available_monthly_quota, INT_MAX);
 }
 
+/* A quota that was lowered below what is used. */
+static void
+takes_negative_limits_for_nothing_left(void **state)
+{
+	Limits		limits;
+
+	(void) state;
+	assert_true(read_limits("{\"jobs\": {\"availableConcurrentLimit\": -1, \"availableMonthlyQuota\": -5}}", &limits));
+	assert_int_equal(limits.available_concurrent_limit, 0);
+	assert_int_equal(limits.available_monthly_quota, 0);
+}
+
 static void
 refuses_what_are_no_limits(void **state)
 {
@@ -585,6 +597,7 @@ main(void)
 		cmocka_unit_test(reads_limits_without_running_jobs),
 		cmocka_unit_test(marks_missing_limits),
 		cmocka_unit_test(saturates_huge_limits),
+		cmocka_unit_test(takes_negative_limits_for_nothing_left),
 		cmocka_unit_test(refuses_what_are_no_limits),
 		ERROR_CODE("export_monthly_quota_reached"),
 		ERROR_CODE("no_such_forecast_config"),

@@ -118,13 +118,13 @@ CREATE FUNCTION clari_export_all(
 	time_periods text[],
 	options jsonb DEFAULT '{}',
 	delay_between interval DEFAULT NULL,
-	server name DEFAULT 'clari',
-	OUT time_period text,
-	OUT job_id text,
-	OUT status text,
-	OUT result jsonb,
-	OUT error text)
-RETURNS SETOF record
+	server name DEFAULT 'clari')
+RETURNS TABLE (
+	time_period text,
+	job_id text,
+	status text,
+	result jsonb,
+	error text)
 AS 'MODULE_PATHNAME', 'clari_export_all'
 LANGUAGE C VOLATILE;
 
@@ -132,18 +132,18 @@ COMMENT ON FUNCTION clari_export_all(text, text[], jsonb, interval, name) IS
 'exports a forecast for several time periods, one after the other; a period that fails is a row with its error';
 
 CREATE FUNCTION clari_export_jobs(
-	server name DEFAULT 'clari',
-	OUT job_id text,
-	OUT module text,
-	OUT title text,
-	OUT status text,
-	OUT file_name text,
-	OUT file_type text,
-	OUT currency text,
-	OUT start_time timestamptz,
-	OUT end_time timestamptz,
-	OUT expired_time timestamptz)
-RETURNS SETOF record
+	server name DEFAULT 'clari')
+RETURNS TABLE (
+	job_id text,
+	module text,
+	title text,
+	status text,
+	file_name text,
+	file_type text,
+	currency text,
+	start_time timestamptz,
+	end_time timestamptz,
+	expired_time timestamptz)
 AS 'MODULE_PATHNAME', 'clari_export_jobs'
 LANGUAGE C VOLATILE;
 
@@ -151,14 +151,14 @@ COMMENT ON FUNCTION clari_export_jobs(name) IS
 'lists the export jobs of the API key''s user at Clari';
 
 CREATE FUNCTION clari_export_limits(
-	server name DEFAULT 'clari',
-	OUT concurrent_limit int,
-	OUT available_concurrent_limit int,
-	OUT monthly_quota int,
-	OUT available_monthly_quota int,
-	OUT running_job_ids text[],
-	OUT submitted_job_ids text[])
-RETURNS SETOF record
+	server name DEFAULT 'clari')
+RETURNS TABLE (
+	concurrent_limit int,
+	available_concurrent_limit int,
+	monthly_quota int,
+	available_monthly_quota int,
+	running_job_ids text[],
+	submitted_job_ids text[])
 AS 'MODULE_PATHNAME', 'clari_export_limits'
 LANGUAGE C VOLATILE;
 

@@ -171,6 +171,13 @@ export_submission_is_open(const Export *export)
 		(export->step == STEP_FINISHED && export->outcome == OUTCOME_SUBMISSION_UNKNOWN);
 }
 
+/* Clari answered, and the answer is of no use. */
+static bool
+is_bad_delivery(Delivery delivery)
+{
+	return delivery == DELIVERY_CUT_SHORT || delivery == DELIVERY_TOO_LARGE;
+}
+
 /* The same request once more, unless it was tried often enough. */
 static ExportAction
 try_again(Export *export, int max_tries, ExportOutcome otherwise, Instant now)
@@ -419,6 +426,8 @@ look_up_replied(Export *export, const Reply *reply, Instant now)
 static ExportOutcome
 poll_timeout_outcome(const Reply *reply, bool readable)
 {
+	if (is_bad_delivery(reply->delivery))
+		return OUTCOME_BAD_RESPONSE;
 	if (reply->delivery != DELIVERY_REPLIED || reply->http_status >= 500)
 		return OUTCOME_UNAVAILABLE;
 	if (reply->http_status == 429)
@@ -531,8 +540,7 @@ step_replied(Export *export, const Reply *reply, Instant now)
 static ExportAction
 request_failed(Export *export, const Reply *reply, Instant now)
 {
-	bool		bad = reply->delivery == DELIVERY_CUT_SHORT || reply->delivery == DELIVERY_TOO_LARGE;
-	ExportOutcome outcome = bad ? OUTCOME_BAD_RESPONSE : OUTCOME_UNAVAILABLE;
+	ExportOutcome outcome = is_bad_delivery(reply->delivery) ? OUTCOME_BAD_RESPONSE : OUTCOME_UNAVAILABLE;
 	bool		hopeless = reply->delivery == DELIVERY_NOT_TRUSTED ||
 		reply->delivery == DELIVERY_TOO_LARGE;
 

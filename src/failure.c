@@ -104,6 +104,12 @@ job_hint(const Task *task)
 					statement_about_job(task, "clari_export_cancel"));
 }
 
+static bool
+job_is_lost(const Export *export)
+{
+	return export->has_job && export->job.phase == JOB_ENDED_WITHOUT_RESULT;
+}
+
 void
 failure_add_job(Failure *failure, const Task *task)
 {
@@ -115,6 +121,8 @@ failure_add_job(Failure *failure, const Task *task)
 	failure->detail = failure->detail != NULL ? psprintf("%s %s", job, failure->detail) : job;
 	if (failure->hint == NULL)
 		failure->hint = job_hint(task);
+	else if (task->export.goal == GOAL_EXPORT && !job_is_lost(&task->export))
+		failure->hint = psprintf("%s %s", failure->hint, job_hint(task));
 }
 
 static Failure *

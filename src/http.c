@@ -352,7 +352,8 @@ set_target(CURL *easy, const HttpRequest *request)
  * host; so does the environment's proxy, which is the server's and not the
  * user's. One request uses one connection (HTTP/1.1), so that a submission on
  * a fresh one is sent once: libcurl repeats a request only where a kept
- * connection turns out to be dead.
+ * connection turns out to be dead. The fresh one is not kept either, so that
+ * dead connections do not pile up, each good for one repetition more.
  */
 static bool
 set_rules(CURL *easy, const HttpRequest *request)
@@ -366,6 +367,7 @@ set_rules(CURL *easy, const HttpRequest *request)
 		curl_easy_setopt(easy, CURLOPT_USERAGENT, USER_AGENT) == CURLE_OK &&
 		curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L) == CURLE_OK &&
 		curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, request->fresh_connection ? 1L : 0L) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, request->fresh_connection ? 1L : 0L) == CURLE_OK &&
 		curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
 						 (long) Max(request->connect_timeout / MILLISECONDS(1), 1)) == CURLE_OK &&
 		curl_easy_setopt(easy, CURLOPT_PROXY, request->proxy != NULL ? request->proxy : "") == CURLE_OK &&

@@ -612,6 +612,7 @@ raise_bad_reply(const Task *task)
 	Failure    *failure = failure_make(ERRCODE_CLARI_BAD_RESPONSE,
 									   "the reply from Clari cannot be understood");
 
+	failure->detail = pstrdup("It is not the list of jobs that Clari's API documents.");
 	failure->hint = psprintf("Check the option base_url of server \"%s\".", task->account->server_name);
 	failure_raise(failure);
 }

@@ -77,7 +77,7 @@ sub start
 	$self->_write_file('config.json', $JSON->encode($options{config} || {}));
 	$self->_launch($options{python} || 'python3', $self->_arguments(\%options));
 	$self->_await_ports;
-	$self->{http} = HTTP::Tiny->new(timeout => CONTROL_SECONDS, proxy => undef, http_proxy => undef);
+	$self->{http} = HTTP::Tiny->new(timeout => CONTROL_SECONDS, keep_alive => 0, proxy => undef, http_proxy => undef);
 	return $self;
 }
 

@@ -1,0 +1,330 @@
+package ClariTest;
+
+=head1 NAME
+
+ClariTest - a PostgreSQL server, a simulated Clari, and what goes on between them
+
+=head1 SYNOPSIS
+
+    use ClariTest;
+
+    my $test = ClariTest->new('functions', options => { request_timeout => '200 ms' });
+    my ($node, $sim, $session) = ($test->node, $test->sim, $test->session);
+
+    my $outcome = $session->run(q{SELECT clari_export('net_arr')});
+    is($outcome->{rows}, '...');
+
+    $sim->rules({ do => { status => 401 } });
+    my $error = $session->fails(q{SELECT clari_export('net_arr')}, 'RC001', 'a refused key');
+    like($error->{hint}, qr/ALTER USER MAPPING/);
+
+    my $other = $test->new_session;
+    $other->send(q{SELECT clari_export('net_arr')});
+    $sim->wait_for_log(1, method => 'POST');
+    $session->run('SELECT pg_cancel_backend(' . $other->pid . ')');
+    is($other->receive->{sqlstate}, '57014');
+
+=cut
+
+use strict;
+use warnings;
+
+use Carp qw(croak);
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(sleep);
+
+use ClariSim;
+
+use constant {
+	WAIT_SECONDS    => 60,
+	SESSION_SECONDS => 120,
+	PAUSE_SECONDS   => 0.005,
+};
+
+# So fast that a test need not wait, and slow enough for an order to show.
+our %FAST_OPTIONS = (
+	connect_timeout         => '5 s',
+	request_timeout         => '5 s',
+	poll_base_delay         => '10 ms',
+	poll_max_delay          => '30 ms',
+	poll_max_attempts       => 8,
+	submit_interval         => '0',
+	submission_grace        => '200 ms',
+	max_requests_per_second => 1000,
+);
+
+=head1 SETTING UP
+
+=head2 ClariTest->new($name, %options)
+
+Starts a node of that name, in UTF-8, with the extension in database postgres, a simulated Clari, a server
+"clari" for it and a mapping of the superuser with the key "demo-key". C<options>: options of the server over the
+fast ones; C<preload>: 0 to leave the library out of shared_preload_libraries; C<conf>: more lines of
+postgresql.conf; C<sim>: options of the simulator; C<streaming>: 1 for a node that a standby can follow.
+
+=cut
+
+sub new
+{
+	my ($class, $name, %options) = @_;
+	my $self = bless {}, $class;
+	$self->{sim}  = ClariSim->start(%{ $options{sim} || {} });
+	$self->{node} = PostgreSQL::Test::Cluster->new($name);
+	$self->{node}->init(
+		allows_streaming => $options{streaming} || 0,
+		extra            => [ '--encoding=UTF8', '--locale=C' ]);
+	$self->{node}->append_conf('postgresql.conf', "shared_preload_libraries = 'clari_export'\n")
+	  unless defined $options{preload} && !$options{preload};
+	$self->{node}->append_conf('postgresql.conf', $options{conf}) if $options{conf};
+	$self->{node}->start;
+	$self->install('postgres');
+	$self->create_server('clari', %{ $options{options} || {} });
+	return $self;
+}
+
+sub node { return $_[0]{node} }
+sub sim  { return $_[0]{sim} }
+
+# The session of the superuser in database postgres.
+sub session
+{
+	my ($self) = @_;
+	return $self->{session} ||= $self->new_session;
+}
+
+=head2 $test->new_session(%options)
+
+A psql session with C<database> and C<user>; on the node C<node> if that is given.
+
+=cut
+
+sub new_session
+{
+	my ($self, %options) = @_;
+	return ClariTest::Session->new($options{node} || $self->{node}, %options);
+}
+
+sub install
+{
+	my ($self, $database) = @_;
+	$self->{node}->safe_psql($database, 'CREATE EXTENSION clari_export');
+	return;
+}
+
+=head2 $test->create_server($name, %options)
+
+A server with the fast options, those given over them (undef leaves one out), in the database C<database>. The
+superuser gets a mapping with the key C<api_key>, "demo-key" by default.
+
+=cut
+
+sub create_server
+{
+	my ($self, $name, %given) = @_;
+	my $database = delete $given{database} || 'postgres';
+	my $api_key  = delete $given{api_key}  || 'demo-key';
+	my %options  = (%FAST_OPTIONS, base_url => $self->{sim}->base_url, %given);
+	my $list     = join ', ', map { "$_ '$options{$_}'" } grep { defined $options{$_} } sort keys %options;
+	$self->{node}->safe_psql(
+		$database, qq{
+		CREATE SERVER $name FOREIGN DATA WRAPPER clari_export OPTIONS ($list);
+		CREATE USER MAPPING FOR CURRENT_USER SERVER $name OPTIONS (api_key '$api_key');});
+	return;
+}
+
+=head2 $test->set_options($server, %options)
+
+Sets options of a server that has them.
+
+=cut
+
+sub set_options
+{
+	my ($self, $server, %options) = @_;
+	my $list = join ', ', map { "SET $_ '$options{$_}'" } sort keys %options;
+	$self->session->run("ALTER SERVER $server OPTIONS ($list)");
+	return;
+}
+
+=head2 await($what, $condition)
+
+Returns the condition's value as soon as it is true; an exception if that takes a minute.
+
+=cut
+
+sub await
+{
+	my ($self, $what, $condition) = @_;
+	my $deadline = ClariSim::now() + WAIT_SECONDS;
+	while (1)
+	{
+		my $value = $condition->();
+		return $value if $value;
+		croak 'gave up after ' . WAIT_SECONDS . " s waiting for $what" if ClariSim::now() > $deadline;
+		sleep PAUSE_SECONDS;
+	}
+}
+
+=head2 $test->await_activity($pid, $condition)
+
+Waits until the row of pg_stat_activity of that process fulfils an SQL condition.
+
+=cut
+
+sub await_activity
+{
+	my ($self, $pid, $condition) = @_;
+	$self->await(
+		"process $pid: $condition",
+		sub { $self->session->value("SELECT count(*) FROM pg_stat_activity WHERE pid = $pid AND $condition") });
+	return;
+}
+
+package ClariTest::Session;
+
+use strict;
+use warnings;
+
+use Carp qw(croak);
+use Test::More;
+
+sub new
+{
+	my ($class, $node, %options) = @_;
+	my $database = $options{database} || 'postgres';
+	my $user     = $options{user};
+	my $psql     = $node->background_psql(
+		$database,
+		on_error_stop => 0,
+		timeout       => ClariTest::SESSION_SECONDS,
+		$user ? (extra_params => [ '-U', $user ]) : ());
+	$psql->set_query_timer_restart;
+	my $self = bless { psql => $psql }, $class;
+	$self->run("\\set VERBOSITY verbose\n\\encoding UTF8");
+	$self->{pid} = $self->value('SELECT pg_backend_pid()');
+	return $self;
+}
+
+sub pid { return $_[0]{pid} }
+
+=head1 SESSIONS
+
+=head2 $session->run($sql)
+
+What came of it: C<rows> is psql's output, unaligned and without headers; C<sqlstate>, C<message>, C<detail> and
+C<hint> are those of the error, undef without one; C<told> is a list of the same, with C<severity>, of all that was told
+on the way.
+
+=cut
+
+sub run
+{
+	my ($self, $sql) = @_;
+	$self->{psql}{stderr} = '';
+	return $self->_outcome(scalar $self->{psql}->query($sql));
+}
+
+# The only value of a query that must not fail.
+sub value
+{
+	my ($self, $sql) = @_;
+	my $outcome = $self->run($sql);
+	croak "$sql: $outcome->{sqlstate}: $outcome->{message}" if $outcome->{sqlstate};
+	return $outcome->{rows};
+}
+
+=head2 $session->send($sql), $session->receive
+
+The same in two steps: C<send> returns when psql is about to execute it.
+
+=cut
+
+sub send
+{
+	my ($self, $sql) = @_;
+	my $psql = $self->{psql};
+	@$psql{qw(stdout stderr)} = ('', '');
+	$psql->{timeout}->start;
+	$psql->{stdin} .= "\\echo sent\n$sql\n;\n";
+	$psql->{run}->pump until $psql->{stdout} =~ /^sent\n/ || $psql->{timeout}->is_expired;
+	return;
+}
+
+sub receive
+{
+	my ($self) = @_;
+	my $rows = $self->{psql}->query('');
+	return $self->_outcome($rows =~ s/^sent\n?//r);
+}
+
+sub _outcome
+{
+	my ($self, $rows) = @_;
+	my @told = read_messages($self->{psql}{stderr});
+	my ($error) = grep { $_->{severity} =~ /^(?:ERROR|FATAL|PANIC)$/ } @told;
+	return { %{ $error || {} }, rows => $rows, told => \@told };
+}
+
+=head2 $session->fails($sql, $sqlstate, $name)
+
+Tests that it fails with that SQLSTATE; returns what came of it.
+
+=cut
+
+sub fails
+{
+	my ($self, $sql, $sqlstate, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my $outcome = $self->run($sql);
+	is($outcome->{sqlstate}, $sqlstate, "$name: $sqlstate") or diag explain $outcome;
+	return $outcome;
+}
+
+# The session ends with its backend: what psql says to that.
+sub receive_end
+{
+	my ($self) = @_;
+	my $psql = $self->{psql};
+	$psql->{stdin} .= "\\q\n";
+	eval { $psql->{run}->finish };
+	my @told = read_messages($psql->{stderr});
+	return $told[0] || {};
+}
+
+sub quit
+{
+	my ($self) = @_;
+	$self->{psql}->quit;
+	return;
+}
+
+# psql's standard error at VERBOSITY verbose, taken apart.
+sub read_messages
+{
+	my ($text) = @_;
+	my (@told, $field);
+	for my $line (split /\n/, $text)
+	{
+		$line =~ s/^psql:<stdin>:\d+: //;
+		if ($line =~ /^([A-Z]+):  ([0-9A-Z]{5}): (.*)/)
+		{
+			push @told, { severity => $1, sqlstate => $2, message => $3 };
+			$field = 'message';
+		}
+		elsif ($line =~ /^(DETAIL|HINT|CONTEXT|LOCATION|QUERY|LINE \d+): +(.*)/)
+		{
+			push @told, {} unless @told;
+			$field = lc $1;
+			$told[-1]{$field} = $2;
+		}
+		elsif (@told)
+		{
+			$told[-1]{$field} .= "\n$line";
+		}
+	}
+	return @told;
+}
+
+1;

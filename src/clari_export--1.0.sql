@@ -384,3 +384,28 @@ LANGUAGE C;
 
 COMMENT ON PROCEDURE clari_export_drain(int, interval, name) IS
 'works through the queue in this session, committing as it goes, until nothing is due';
+
+/* ----------
+ * Rows
+ * ----------
+ */
+
+CREATE FUNCTION clari_export_time_period(
+	day date DEFAULT CURRENT_DATE,
+	first_month int DEFAULT 1)
+RETURNS text
+AS 'MODULE_PATHNAME', 'clari_export_time_period'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+COMMENT ON FUNCTION clari_export_time_period(date, int) IS
+'names the fiscal quarter of a day, like 2026_Q3; a fiscal year begins with first_month and is named after the calendar year it ends in';
+
+CREATE FUNCTION clari_export_time_periods(
+	first text,
+	last text)
+RETURNS SETOF text
+AS 'MODULE_PATHNAME', 'clari_export_time_periods'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+COMMENT ON FUNCTION clari_export_time_periods(text, text) IS
+'lists the quarters from the first to the last, like 2025_Q3 to 2026_Q2';

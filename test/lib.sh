@@ -11,6 +11,7 @@ set -euo pipefail
 checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 work=
 major=
+drop_in=
 job=
 step_log=
 exec {messages}>&2 </dev/null
@@ -75,15 +76,22 @@ missing_packages()
 	done
 }
 
-# Install packages and create no cluster: a drop-in says so to Debian's scripts for that long.
+# Install packages. For that long a drop-in keeps Debian's scripts from creating a cluster.
 apt_install()
 {
-	local no_cluster=/etc/postgresql-common/createcluster.d/clari_export_test.conf
-
-	mkdir -p "${no_cluster%/*}"
-	trap 'rm -f "$no_cluster"' EXIT
-	echo 'create_main_cluster = false' >"$no_cluster"
+	drop_in=/etc/postgresql-common/createcluster.d/clari_export_test.conf
+	mkdir -p "${drop_in%/*}"
+	echo 'create_main_cluster = false' >"$drop_in"
 	DEBIAN_FRONTEND=noninteractive apt-get install --quiet --yes --no-install-recommends --no-remove "$@"
+	remove_drop_in
+}
+
+remove_drop_in()
+{
+	if [ -n "$drop_in" ]; then
+		rm "$drop_in"
+		drop_in=
+	fi
 }
 
 # Install what is missing of the packages (% as above) and set $major: PG_MAJOR, what is installed, or what
@@ -100,11 +108,11 @@ install_missing()
 
 	exec {lock}</var/lib/dpkg
 	flock "$lock"
-	apt-get update --quiet
+	apt-get update --quiet || echo 'Going on with the package lists of before.'
 	major=${major:-$(distribution_major)}
 	mapfile -t missing < <(missing_packages "$@")
 	if [ "${#missing[@]}" -gt 0 ]; then
-		(apt_install "${missing[@]}")
+		apt_install "${missing[@]}"
 	fi
 	exec {lock}<&-
 }
@@ -196,6 +204,7 @@ stop_everything()
 
 clean_up()
 {
+	remove_drop_in
 	[ -n "$work" ] || return 0
 	if [ -n "$step_log" ]; then
 		cat "$step_log" >&"$messages"

@@ -42,7 +42,6 @@ failure_raise(const Failure *failure)
 			 errmsg_internal("%s", failure->message),
 			 failure->detail != NULL ? errdetail_internal("%s", failure->detail) : 0,
 			 failure->hint != NULL ? errhint("%s", failure->hint) : 0));
-	pg_unreachable();
 }
 
 /* Clari's own account of a refusal. */

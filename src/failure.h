@@ -44,7 +44,8 @@ extern Failure *failure_of_task(const Task *task);
  */
 extern void failure_add_job(Failure *failure, const Task *task);
 
-extern void failure_raise(const Failure *failure) pg_attribute_noreturn();
+/* Raise it; does not return. */
+extern void failure_raise(const Failure *failure);
 
 /* How to go on with a job, as a HINT. */
 extern char *job_hint(const Task *task);

@@ -409,3 +409,113 @@ LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 
 COMMENT ON FUNCTION clari_export_time_periods(text, text) IS
 'lists the quarters from the first to the last, like 2025_Q3 to 2026_Q2';
+
+/* ----------
+ * Sight: what the queue and the servers are doing
+ * ----------
+ */
+
+CREATE INDEX clari_export_request_duration_idx ON clari_export_request
+	(server, forecast_id, finished_at DESC) WHERE state = 'done';
+
+CREATE VIEW clari_export_progress WITH (security_invoker = true) AS
+SELECT
+	p.id AS request_id,
+	p.kind,
+	p.forecast_id,
+	p.time_period,
+	p.server,
+	p.requested_by,
+	p.state,
+	p.waiting_for,
+	p.elapsed,
+	p.polls,
+	p.next_poll_at,
+	p.expected_end,
+	CASE
+		WHEN p.state = 'queued' THEN '[....................]'
+		WHEN p.typical IS NULL THEN '[        ?           ]'
+		ELSE '[' || rpad(repeat('#', (p.share * 20)::int), 20, '.') || '] '
+			|| lpad((p.share * 100)::int::text, 3) || ' %'
+	END AS progress
+FROM (
+	SELECT
+		r.*,
+		CASE r.state
+			WHEN 'submitting' THEN 'Clari to accept the job'
+			WHEN 'running' THEN 'Clari to finish job ' || r.job_id
+			ELSE coalesce(r.hold_reason,
+				CASE WHEN r.run_after > now() THEN 'its time to run' ELSE 'its turn' END)
+		END AS waiting_for,
+		date_trunc('second', clock_timestamp() - coalesce(r.submitted_at, r.created_at)) AS elapsed,
+		CASE
+			WHEN r.state = 'queued' THEN greatest(now(), r.run_after) + t.typical * r.turn
+			ELSE greatest(now(), r.submitted_at + t.typical)
+		END AS expected_end,
+		t.typical,
+		least(0.99, extract(epoch FROM clock_timestamp() - r.submitted_at)
+			/ nullif(extract(epoch FROM t.typical), 0)) AS share
+	FROM (
+		SELECT *, row_number() OVER (
+			PARTITION BY server, requested_by, state = 'queued'
+			ORDER BY priority DESC, run_after, id) AS turn
+		FROM clari_export_request
+		WHERE state IN ('queued', 'submitting', 'running')
+	) r
+	LEFT JOIN LATERAL (
+		SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY d.finished_at - d.submitted_at) AS typical
+		FROM (
+			SELECT finished_at, submitted_at
+			FROM clari_export_request
+			WHERE state = 'done' AND server = r.server AND forecast_id IS NOT DISTINCT FROM r.forecast_id
+			ORDER BY finished_at DESC
+			LIMIT 20) d
+	) t ON true
+) p;
+
+COMMENT ON VIEW clari_export_progress IS
+'unfinished requests: what each waits for, for how long, and when it will be done, going by the last 20 exports of its forecast';
+GRANT SELECT ON clari_export_progress TO PUBLIC;
+
+CREATE FUNCTION clari_export_stat_counters(
+	OUT server name,
+	OUT requests bigint,
+	OUT polls bigint,
+	OUT http_429 bigint,
+	OUT seconds_held float8,
+	OUT submissions bigint,
+	OUT adoptions bigint,
+	OUT bytes bigint,
+	OUT done bigint,
+	OUT not_authorized bigint,
+	OUT bad_request bigint,
+	OUT rate_limited bigint,
+	OUT queue_full bigint,
+	OUT quota_exhausted bigint,
+	OUT job_failed bigint,
+	OUT poll_timeout bigint,
+	OUT bad_response bigint,
+	OUT unavailable bigint,
+	OUT wrong_period bigint,
+	OUT submission_unknown bigint,
+	OUT other_error bigint,
+	OUT stats_since timestamptz)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'clari_export_stat_counters'
+LANGUAGE C VOLATILE;
+
+COMMENT ON FUNCTION clari_export_stat_counters() IS 'behind the view clari_export_stat';
+
+CREATE VIEW clari_export_stat AS SELECT * FROM clari_export_stat_counters();
+
+COMMENT ON VIEW clari_export_stat IS
+'for each server: requests, polls, 429s, seconds held, submissions, adoptions, bytes, and how exports ended; since the server started, or in this session without preloading';
+GRANT SELECT ON clari_export_stat TO PUBLIC;
+
+CREATE FUNCTION clari_export_stat_reset()
+RETURNS void
+AS 'MODULE_PATHNAME', 'clari_export_stat_reset'
+LANGUAGE C VOLATILE;
+
+COMMENT ON FUNCTION clari_export_stat_reset() IS 'resets the counters of this database''s servers';
+REVOKE EXECUTE ON FUNCTION clari_export_stat_reset() FROM PUBLIC;

@@ -11,6 +11,7 @@
 #include "fault.h"
 #include "lane.h"
 #include "settings.h"
+#include "stat.h"
 #include "wake.h"
 #include "worker.h"
 
@@ -28,6 +29,7 @@ request_shared_memory(void)
 		previous_shmem_request_hook();
 	lane_request_shared_memory();
 	wake_request_shared_memory();
+	stat_request_shared_memory();
 }
 
 static void
@@ -37,6 +39,7 @@ attach_shared_memory(void)
 		previous_shmem_startup_hook();
 	lane_attach_shared_memory();
 	wake_attach_shared_memory();
+	stat_attach_shared_memory();
 }
 
 static void

@@ -29,6 +29,7 @@
 #include "engine.h"
 #include "fault.h"
 #include "result.h"
+#include "stat.h"
 #include "submission.h"
 #include "wake.h"
 
@@ -351,6 +352,17 @@ is_held(const Task *task, HoldReason *reason)
 	}
 }
 
+/* Fail a request, and count that. */
+static QueueUpdate
+fail(const Item *item, const Failure *failure)
+{
+	QueueUpdate update = queue_fail(item->request_id, failure);
+
+	if (update == QUEUE_UPDATED)
+		stat_add_end(item->task->account->server_id, failure->sqlstate);
+	return update;
+}
+
 typedef struct Ending
 {
 	const Item *item;
@@ -368,13 +380,15 @@ store_result(void *arg)
 
 	if (failure == NULL && task->export.kind == EXPORT_FORECAST)
 		failure = result_check_period(result, task->export.time_period);
-	if (failure == NULL)
+	if (failure != NULL)
 	{
-		ending->update = queue_done(ending->item->request_id, &task->export, result);
+		failure_add_job(failure, task);
+		ending->update = fail(ending->item, failure);
 		return;
 	}
-	failure_add_job(failure, task);
-	ending->update = queue_fail(ending->item->request_id, failure);
+	ending->update = queue_done(ending->item->request_id, &task->export, result);
+	if (ending->update == QUEUE_UPDATED)
+		stat_add_end(task->account->server_id, 0);
 }
 
 static QueueUpdate
@@ -390,12 +404,10 @@ store_ending(const Item *item)
 	if (is_held(task, &reason))
 		return queue_hold(item->request_id, hold_reason_name(reason), timestamp_of(task->due));
 	if (task->export.outcome != OUTCOME_DONE)
-		return queue_fail(item->request_id, failure_of_task(task));
+		return fail(item, failure_of_task(task));
 
 	error = queue_try(store_result, &ending);
-	if (error == NULL)
-		return ending.update;
-	return queue_fail(item->request_id, failure_of_error(error));
+	return error == NULL ? ending.update : fail(item, failure_of_error(error));
 }
 
 /*

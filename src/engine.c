@@ -8,6 +8,7 @@
 #include "utils/memutils.h"
 
 #include "engine.h"
+#include "stat.h"
 #include "wait_event.h"
 
 /* A hold shorter than this is not worth a message. */
@@ -137,6 +138,9 @@ start_transfer(Task *task)
 
 	drop_transfer(task);
 	task->transfer = transfer_start(&request);
+	stat_add(account->server_id, STAT_REQUESTS, 1);
+	if (kind == REQUEST_STATUS)
+		stat_add(account->server_id, STAT_POLLS, 1);
 }
 
 /* Ask the lane for what the next request needs. */
@@ -196,6 +200,8 @@ try_to_send(Task *task, Instant now)
 		hold_task(task, verdict, now);
 		return;
 	}
+	if (task->held_since != 0)
+		stat_add(task->account->server_id, STAT_MICROSECONDS_HELD, now - task->held_since);
 	task->held_since = 0;
 	task->hold_reported = false;
 	if (task->action.request == REQUEST_SUBMIT && task->hooks->before_submission != NULL &&
@@ -231,6 +237,22 @@ inform_lane(Task *task, const Reply *reply)
 }
 
 static void
+count_reply(const Task *task, const Reply *reply)
+{
+	const Export *export = &task->export;
+	Oid			server = task->account->server_id;
+
+	stat_add(server, STAT_BYTES, (int64) reply->body_size);
+	if (reply->http_status == 429)
+		stat_add(server, STAT_HTTP_429, 1);
+	if (task->ticket.submitting && export_may_have_job(export))
+	{
+		stat_add(server, STAT_SUBMISSIONS, 1);
+		stat_add(server, STAT_ADOPTIONS, export->adopted ? 1 : 0);
+	}
+}
+
+static void
 warn_of_status(Task *task)
 {
 	const Job  *job = &task->export.job;
@@ -251,6 +273,7 @@ take_reply(Task *task, const Reply *reply)
 
 	task->action = export_reply(&task->export, reply, http_now());
 	task->due = task->action.not_before;
+	count_reply(task, reply);
 	inform_lane(task, reply);
 	if (!task->action.finished)
 		drop_transfer(task);

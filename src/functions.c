@@ -24,6 +24,7 @@
 #include "functions.h"
 #include "interval.h"
 #include "result.h"
+#include "stat.h"
 #include "submission.h"
 
 /* ----------
@@ -273,16 +274,30 @@ warn_if_truncated(const Task *task)
 				 errhint("Export less at once: name fewer typesToExport or a scopeId.")));
 }
 
+/* Run an export; its result, or NULL with *failure set. */
+static Jsonb *
+run_export(Task *task, Failure **failure)
+{
+	Jsonb	   *result = NULL;
+
+	run(task);
+	*failure = failure_of_task(task);
+	if (*failure == NULL)
+	{
+		warn_if_truncated(task);
+		result = export_result(task, failure);
+	}
+	stat_add_end(task->account->server_id, *failure != NULL ? (*failure)->sqlstate : 0);
+	return result;
+}
+
 static Datum
-run_export(const Submission *submission, const char *server_name)
+export_or_raise(const Submission *submission, const char *server_name)
 {
 	Task	   *task = new_submission_task(server_name, GOAL_EXPORT, submission);
 	Failure    *failure;
-	Jsonb	   *result;
+	Jsonb	   *result = run_export(task, &failure);
 
-	run_or_raise(task);
-	warn_if_truncated(task);
-	result = export_result(task, &failure);
 	if (failure != NULL)
 		failure_raise(failure);
 	engine_remove(task);
@@ -310,7 +325,7 @@ clari_export(PG_FUNCTION_ARGS)
 		.options = options_arg(fcinfo, 2),
 	};
 
-	return run_export(&submission, server_arg(fcinfo, 3));
+	return export_or_raise(&submission, server_arg(fcinfo, 3));
 }
 
 PG_FUNCTION_INFO_V1(clari_export_activity);
@@ -321,7 +336,7 @@ clari_export_activity(PG_FUNCTION_ARGS)
 {
 	Submission	submission = {.kind = EXPORT_ACTIVITY,.options = options_arg(fcinfo, 0)};
 
-	return run_export(&submission, server_arg(fcinfo, 1));
+	return export_or_raise(&submission, server_arg(fcinfo, 1));
 }
 
 PG_FUNCTION_INFO_V1(clari_export_audit_events);
@@ -332,7 +347,7 @@ clari_export_audit_events(PG_FUNCTION_ARGS)
 {
 	Submission	submission = {.kind = EXPORT_AUDIT_EVENTS,.options = options_arg(fcinfo, 0)};
 
-	return run_export(&submission, server_arg(fcinfo, 1));
+	return export_or_raise(&submission, server_arg(fcinfo, 1));
 }
 
 /* ----------
@@ -487,17 +502,11 @@ export_period(ReturnSetInfo *result_info, Submission *submission, const char *se
 {
 	Task	   *task = new_submission_task(server_name, GOAL_EXPORT, submission);
 	Failure    *failure;
-	Jsonb	   *result = NULL;
+	Jsonb	   *result;
 
 	if (interval >= 0)
 		task->submit_interval = interval;
-	run(task);
-	failure = failure_of_task(task);
-	if (failure == NULL)
-	{
-		warn_if_truncated(task);
-		result = export_result(task, &failure);
-	}
+	result = run_export(task, &failure);
 	put_period(result_info, submission->time_period, task, failure, result);
 	engine_remove(task);
 }

@@ -24,6 +24,7 @@
 #include "utils/backend_status.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/memutils.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
@@ -405,12 +406,20 @@ read_api_key_file(const char *path)
 	return key;
 }
 
-static void
-load_defaults(Account *account)
+/* The defaults are texts, too; they are read once in a process. */
+static const Account *
+defaults(void)
 {
-	for (size_t i = 0; i < lengthof(option_rules); i++)
+	static Account account;
+	static bool loaded = false;
+	MemoryContext old_context = MemoryContextSwitchTo(TopMemoryContext);
+
+	for (size_t i = 0; !loaded && i < lengthof(option_rules); i++)
 		if (option_rules[i].default_value != NULL)
-			store_option(&option_rules[i], option_rules[i].default_value, account);
+			store_option(&option_rules[i], option_rules[i].default_value, &account);
+	loaded = true;
+	MemoryContextSwitchTo(old_context);
+	return &account;
 }
 
 /* Store catalogued options; they have passed the validator. */
@@ -472,12 +481,13 @@ account_load(const char *server_name, Oid role)
 {
 	ForeignServer *server = usable_server(server_name, role);
 	UserMapping *mapping = mapping_of(server, role);
-	Account    *account = palloc0(sizeof(Account));
+	Account    *account = palloc(sizeof(Account));
 
+	*account = *defaults();
+	account->base_url = pstrdup(account->base_url);
 	account->server_id = server->serverid;
 	account->server_name = pstrdup(server->servername);
 	account->role = role;
-	load_defaults(account);
 	load_options(account, server->options, SERVER);
 	load_options(account, mapping->options, MAPPING);
 	strip_slashes(account->base_url);

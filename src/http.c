@@ -8,8 +8,9 @@
  *
  * - No callback may raise an error: a longjmp out of libcurl leaves its handle
  *	 unusable. They use malloc, note what went wrong, and return.
- * - Signals are blocked while libcurl runs, since the thread that it starts to
- *	 resolve a name inherits the mask and must not run PostgreSQL's handlers.
+ * - Signals are blocked while libcurl acts on sockets and timers, since the
+ *	 thread that it may start then to resolve a name inherits the mask and must
+ *	 not run PostgreSQL's handlers.
  * - Whatever is kept here belongs to this process, is made on first use after
  *	 the fork, and is not shared.
  */
@@ -274,11 +275,8 @@ write_callback(char *data, size_t size, size_t n, void *context)
 static void
 start_libcurl(void)
 {
-	sigset_t	before = block_signals();
-
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK)
 		multi = curl_multi_init();
-	restore_signals(before);
 	if (multi == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY),
@@ -408,8 +406,6 @@ Transfer *
 transfer_start(const HttpRequest *request)
 {
 	Transfer   *transfer;
-	sigset_t	before;
-	bool		started;
 
 	if (multi == NULL)
 		start_libcurl();
@@ -423,12 +419,8 @@ transfer_start(const HttpRequest *request)
 	transfer->deadline = http_now() + request->timeout;
 	dlist_push_tail(&transfers, &transfer->node);
 
-	before = block_signals();
-	started = prepare(transfer, request) &&
-		curl_multi_add_handle(multi, transfer->easy) == CURLM_OK;
-	restore_signals(before);
-
-	if (!started)
+	if (!prepare(transfer, request) ||
+		curl_multi_add_handle(multi, transfer->easy) != CURLM_OK)
 	{
 		transfer_free(transfer);
 		ereport(ERROR,
@@ -589,18 +581,14 @@ forget_key(Transfer *transfer)
 void
 transfer_free(Transfer *transfer)
 {
-	sigset_t	before;
-
 	if (transfer == NULL)
 		return;
-	before = block_signals();
 	if (transfer->easy != NULL)
 	{
 		curl_multi_remove_handle(multi, transfer->easy);
 		put_handle(transfer->easy);
 	}
 	forget_key(transfer);
-	restore_signals(before);
 
 	dlist_delete(&transfer->node);
 	free(transfer->body);
@@ -705,7 +693,6 @@ static bool
 run_timers(void)
 {
 	Instant		now = http_now();
-	sigset_t	before;
 	bool		any;
 
 	if (now >= timer_due)
@@ -713,10 +700,8 @@ run_timers(void)
 		timer_due = INSTANT_NEVER;
 		run_libcurl(CURL_SOCKET_TIMEOUT, 0);
 	}
-	before = block_signals();
 	any = collect_finished();
 	any |= expire_overdue(now);
-	restore_signals(before);
 	return any;
 }
 

@@ -69,7 +69,11 @@ def parse_head(head):
 
 
 class Exchange:
-    """One request and its answer. `on_end(sent)` is called once: was the reply written to its end?"""
+    """One request and its answer.
+
+    `on_end(sent_at)` is called once, with the time just before the last bytes of the reply were written
+    (so that no client has seen them earlier), or None if the reply did not come to its end.
+    """
 
     def __init__(self, connection):
         self._connection = connection
@@ -84,10 +88,10 @@ class Exchange:
         if self.open:
             self._connection.send(reply, headers)
 
-    def end(self, sent):
+    def end(self, sent_at):
         on_end, self.on_end = self.on_end, None
         if on_end is not None:
-            on_end(sent)
+            on_end(sent_at)
 
 
 class Connection(asyncio.Protocol):
@@ -101,6 +105,7 @@ class Connection(asyncio.Protocol):
         self._chunks = None           # of the reply being sent
         self._ending = Ending.COMPLETE
         self._close_after = False
+        self._written_at = None
         self._writable = True
         self._closing = False
         self.exchange = None          # the request being answered
@@ -113,7 +118,7 @@ class Connection(asyncio.Protocol):
         self._transport = transport
 
     def connection_lost(self, error):
-        self._finish(sent=False)
+        self._finish(sent_at=None)
         if self._chunks is not None:
             self._chunks.close()
             self._chunks = None
@@ -188,14 +193,18 @@ class Connection(asyncio.Protocol):
         names = {name.lower() for name, _ in headers}
         self._close_after = self._close_after or not names & {"content-length", "transfer-encoding"}
         if reply.chunks is None:
-            self._transport.write(head_bytes(reply.status, headers) + reply.body[:reply.body_limit])
+            self._write(head_bytes(reply.status, headers) + reply.body[:reply.body_limit])
             self._end_reply()
         else:
-            self._transport.write(head_bytes(reply.status, headers))
+            self._write(head_bytes(reply.status, headers))
             chunks = limited(reply.chunks, reply.body_limit)
             framed = "transfer-encoding" in names
             self._chunks = chunked(chunks, reply.ending) if framed else chunks
             self._pump()
+
+    def _write(self, data):
+        self._written_at = time.monotonic()
+        self._transport.write(data)
 
     def _pump(self):
         """Send one piece of a streamed body, then let other connections have their turn."""
@@ -206,7 +215,7 @@ class Connection(asyncio.Protocol):
             self._chunks = None
             self._end_reply()
         else:
-            self._transport.write(chunk)
+            self._write(chunk)
             if self._writable:
                 asyncio.get_running_loop().call_soon(self._pump)
 
@@ -224,14 +233,14 @@ class Connection(asyncio.Protocol):
             self._reset()
         elif self._ending is Ending.CLOSE or self._close_after:
             self._close()
-        self._finish(sent=self._ending is Ending.COMPLETE)
+        self._finish(self._written_at if self._ending is Ending.COMPLETE else None)
         if self._buffer and not self._closing:
             asyncio.get_running_loop().call_soon(self._read_requests)
 
-    def _finish(self, sent):
+    def _finish(self, sent_at):
         exchange, self.exchange = self.exchange, None
         if exchange is not None:
-            exchange.end(sent)
+            exchange.end(sent_at)
 
 
 def head_bytes(status, headers):

@@ -63,10 +63,10 @@ class RequestLog:
             name, until = counted_name(entry.key, owner), time.monotonic() + hold_seconds
             self._hold_until[name] = max(self._hold_until.get(name, 0), until)
 
-    def ended(self, entry, sent):
-        """The exchange is over; `sent` if the reply was written to its end."""
-        if sent:
-            entry.t_end = round(time.monotonic(), 6)
+    def ended(self, entry, sent_at):
+        """The exchange is over; the reply was written to its end at `sent_at`, if that is not None."""
+        if sent_at is not None:
+            entry.t_end = round(sent_at, 6)
         if self._file is not None:
             self._file.write(json.dumps(entry.shown()) + "\n")
 

@@ -51,7 +51,7 @@ class Simulator:
         owner = self.config["keys"].get(key)
         rule = self.rules.for_request(request, path, key)
         entry = log.arrived(request, path, key, owner, rule.index if rule else None)
-        exchange.on_end = lambda sent: log.ended(entry, sent)
+        exchange.on_end = lambda sent_at: log.ended(entry, sent_at)
         reply = self._natural_reply(request, path, key, inside) if not rule or rule.fault.processes else None
         if rule:
             reply = rule.fault.reply(reply)

@@ -1,11 +1,11 @@
 """The endpoints of Clari's export API, as Clari behaves without faults."""
 
 import json
-import math
 import re
 import time
 from collections import defaultdict, deque
 from datetime import datetime
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from .config import CURRENCIES
@@ -20,6 +20,7 @@ SCHEDULES = ("NONE", "ONCE", "MAX")
 SESSION_TYPES = ("WEB", "IOS", "ANDROID")
 DATE_RETRY_SECONDS = 2
 QUOTA_CODE = "export_monthly_quota_reached"
+NO_ROUTE = "no Route matched with those values"
 
 
 class Refusal(Exception):
@@ -32,15 +33,12 @@ class Refusal(Exception):
         self.message = message
 
 
-class Caller:
+class Caller(NamedTuple):
     """Who sent a request."""
 
-    __slots__ = ("key", "owner", "limits")
-
-    def __init__(self, key, owner, limits):
-        self.key = key
-        self.owner = owner
-        self.limits = limits
+    key: str
+    owner: dict
+    limits: dict
 
     @property
     def organization(self):
@@ -82,23 +80,18 @@ class ClariApi:
             ("GET", re.compile(r"/admin/limits"), self._show_limits),
         ]
 
-    def answer(self, request, path, key):
-        """The reply to a request; `path` is without the base path."""
-        caller = None
+    def answer(self, visit):
+        """The reply to a request."""
+        if not visit.inside:
+            return error_reply(404, None, NO_ROUTE)
+        if visit.owner is None:
+            return error_reply(401, None, "Invalid authentication credentials")
+        caller = Caller(visit.key, visit.owner, self.config["organizations"][visit.owner["organization"]])
         try:
-            caller = self._identify(key)
-            limited = self._limit_rate(key)
-            return limited or self._route(request, path, caller)
+            return self._limit_rate(visit.key) or self._route(visit, caller)
         except Refusal as refusal:
-            org_id = caller.limits["org_id"] if caller else None
-            return error_reply(refusal.status, refusal.code, refusal.message, org_id,
+            return error_reply(refusal.status, refusal.code, refusal.message, caller.limits["org_id"],
                                self.config["error_form"])
-
-    def _identify(self, key):
-        owner = self.config["keys"].get(key)
-        if owner is None:
-            raise Refusal(401, None, "Invalid authentication credentials")
-        return Caller(key, owner, self.config["organizations"][owner["organization"]])
 
     def _limit_rate(self, key):
         limit = self.config["rate_limit"]
@@ -112,12 +105,12 @@ class ClariApi:
             reply.headers["Retry-After"] = retry_after
         return reply
 
-    def _route(self, request, path, caller):
+    def _route(self, visit, caller):
         for method, pattern, endpoint in self._routes:
-            match = pattern.fullmatch(path) if method == request.method else None
+            match = pattern.fullmatch(visit.path) if method == visit.request.method else None
             if match:
-                return endpoint(caller, request, *map(unquote, match.groups()))
-        raise Refusal(404, None, "no Route matched with those values")
+                return endpoint(caller, visit.request, *map(unquote, match.groups()))
+        raise Refusal(404, None, NO_ROUTE)
 
     # Submissions.
 
@@ -162,7 +155,7 @@ class ClariApi:
         plan = self._state.next_plan(self.config["job"])
         job = self._state.accept(caller.key, caller.owner, caller.limits["org_id"], module, plan, **subject)
         reply = json_reply(status, {"jobId": job.job_id}, job.job_id)
-        reply.accepted_job = job
+        reply.accepted = True
         return reply
 
     # Jobs.

@@ -6,6 +6,8 @@ make a test pass without testing anything.
 
 import copy
 
+from .periods import PERIOD_PATTERN
+
 CURRENCIES = {"USD": ("$", 1.0), "EUR": ("€", 0.9), "GBP": ("£", 0.8), "JPY": ("¥", 150.0)}
 JOB_OUTCOMES = ("DONE", "COMPLETED", "FAILED", "CANCELLED", "ABORTED")
 ERROR_FORMS = ("full", "message", "errors")
@@ -52,6 +54,7 @@ DEFAULT_CONFIG = {
     "seed": "clari",
 }
 
+KIND_NAMES = {(int, float): "a number", str: "a string", list: "an array"}
 NEW_ORGANIZATION = {"concurrent_limit": 3, "monthly_quota": 1000, "org_id": 1}
 NEW_KEY = {"organization": None, "user": None, "forecasts": None}
 
@@ -106,14 +109,14 @@ def check_config(config):
     for key, owner in config["keys"].items():
         if owner["organization"] not in config["organizations"]:
             raise ConfigError(f"key {key}: no such organization: {owner['organization']}")
-        if not isinstance(owner["user"], str):
-            raise ConfigError(f"key {key}: user must be a string")
+        require_kind(f"user of key {key}", owner["user"], str)
     for name in ("clock_offset_seconds", "job_list_delay_ms", "export_drift", "current_week",
                  "first_week_number"):
         require_number(name, config[name])
     for name in ("forecasts", "known_periods"):
-        if not isinstance(config[name], list):
-            raise ConfigError(f"{name} must be an array")
+        require_kind(name, config[name], list)
+    if not PERIOD_PATTERN.fullmatch(config["current_period"]):
+        raise ConfigError("current_period must be like 2026_Q3")
     require_one_of("error_form", config["error_form"], ERROR_FORMS)
     check_rate_limit(config["rate_limit"])
 
@@ -135,6 +138,9 @@ def check_plan(plan):
     require_one_of("form", plan["form"], (1, 2))
     if plan["result_entries"] is not None:
         require_number("result_entries", plan["result_entries"])
+    for name in ("period", "result_text", "file_name"):
+        if plan[name] is not None:
+            require_kind(name, plan[name], str)
     if plan["statuses"] is not None:
         check_statuses(plan["statuses"])
 
@@ -162,8 +168,12 @@ def require_object(what, value):
 
 
 def require_number(what, value):
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ConfigError(f"{what} must be a number")
+    require_kind(what, value, (int, float))
+
+
+def require_kind(what, value, kind):
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise ConfigError(f"{what} must be {KIND_NAMES[kind]}")
 
 
 def require_one_of(what, value, allowed):

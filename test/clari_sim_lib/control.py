@@ -35,7 +35,7 @@ class Control:
         try:
             given = json.loads(request.body) if request.body else {}
             return json_reply(200, endpoint(request, argument, given))
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             return json_reply(400, {"error": str(error)})
 
     def _reset(self, request, argument, changes):

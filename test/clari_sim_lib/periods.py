@@ -37,7 +37,7 @@ class Quarter(NamedTuple):
         return Week(number, f"W_{number + first_number:02d}", start, end)
 
 
-def quarter_of(period_id, fallback_id="2026_Q3"):
+def quarter_of(period_id, fallback_id):
     """The quarter of that id; an id that is none (a test's deliberately wrong one) has the fallback's dates."""
     match = PERIOD_PATTERN.fullmatch(period_id) or PERIOD_PATTERN.fullmatch(fallback_id)
     return Quarter(period_id, int(match[1]), int(match[2]))

@@ -1,15 +1,21 @@
-"""What the simulator answers, before it is put on the wire."""
+"""What the simulator answers, and how that is put into HTTP."""
 
 import json
 import secrets
+import zlib
 from enum import Enum
 from http.client import responses as REASONS
+
+from .calendar_clock import http_date
 
 GATEWAY_PAGE = (
     "<html>\r\n<head><title>{status} {reason}</title></head>\r\n<body>\r\n"
     "<center><h1>{status} {reason}</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
 )
 FILL = b"x" * 65536
+GZIP_FROM_BYTES = 1024
+GZIP_WINDOW = 31
+STATUSES_WITHOUT_BODY = (204, 304)
 
 
 class Ending(Enum):
@@ -22,12 +28,14 @@ class Ending(Enum):
 class Reply:
     """A reply: either `body` (bytes) or `chunks` (an iterator of bytes, sent with chunked encoding).
 
-    `encoding` is "auto" (gzip if client and settings agree), "plain", or "lie" (announced as gzip, sent
-    plain). `accepted_job` is the job that the request started. `silent` sends no byte at all; `body_limit` only so many bytes of the body; then `ending`.
+    A header's value may be a list (a header for each item) or {"date_in": seconds} (an HTTP date so much
+    after the reply's Date). `encoding` is "auto" (gzip if the client accepts it), "plain", or "lie"
+    (announced as gzip, sent plain). `job_id` is the job that the reply is about, which `accepted` says the
+    request started. `silent` sends no byte at all; `body_limit` only so many of the body; then `ending`.
     """
 
-    __slots__ = ("status", "headers", "dropped_headers", "body", "chunks", "encoding", "job_id",
-                 "accepted_job", "silent", "body_limit", "ending")
+    __slots__ = ("status", "headers", "dropped_headers", "body", "chunks", "encoding", "job_id", "accepted",
+                 "silent", "body_limit", "ending")
 
     def __init__(self, status, body=b"", content_type="application/json", chunks=None, job_id=None):
         self.status = status
@@ -37,7 +45,7 @@ class Reply:
         self.chunks = chunks
         self.encoding = "auto"
         self.job_id = job_id
-        self.accepted_job = None
+        self.accepted = False
         self.silent = False
         self.body_limit = None
         self.ending = Ending.COMPLETE
@@ -76,6 +84,13 @@ def error_reply(status, code, message, org_id=None, form="full"):
                                "message": message, "orgId": org_id})
 
 
+def gzip_bomb(status, size):
+    reply = Reply(status, chunks=gzipped(padding(size), level=9))
+    reply.headers["Content-Encoding"] = "gzip"
+    reply.encoding = "plain"
+    return reply
+
+
 def padding(size):
     """A valid JSON document of `size` bytes (at least the empty one), in chunks."""
     opening, closing = b'{"padding":"', b'"}'
@@ -86,3 +101,52 @@ def padding(size):
         missing -= len(piece)
         yield piece
     yield closing
+
+
+def gzipped(chunks, level=1):
+    compressor = zlib.compressobj(level, zlib.DEFLATED, GZIP_WINDOW)
+    for chunk in chunks:
+        compressed = compressor.compress(chunk)
+        if compressed:
+            yield compressed
+    yield compressor.flush()
+
+
+def prepare(reply, gzip_accepted, epoch_second):
+    """Make the reply ready to be sent at that second; its headers as a list of (name, value)."""
+    if reply.status in STATUSES_WITHOUT_BODY:
+        reply.body, reply.chunks = b"", None
+    if reply.encoding == "lie":
+        reply.set_header("Content-Encoding", "gzip")
+    elif reply.encoding == "auto" and gzip_accepted:
+        compress(reply)
+    return header_lines(reply, epoch_second)
+
+
+def compress(reply):
+    if reply.chunks is not None:
+        reply.chunks = gzipped(reply.chunks)
+    elif len(reply.body) > GZIP_FROM_BYTES:
+        reply.body = b"".join(gzipped([reply.body]))
+    else:
+        return
+    reply.set_header("Content-Encoding", "gzip")
+
+
+def header_lines(reply, epoch_second):
+    """The headers given, those that every reply has unless they are given, without those to be dropped."""
+    given = {name.lower() for name in reply.headers}
+    dropped = {name.lower() for name in reply.dropped_headers}
+    framing = (("Transfer-Encoding", "chunked") if reply.chunks is not None
+               else ("Content-Length", len(reply.body)))
+    usual = [(name, value) for name, value in (("Date", http_date(epoch_second)), framing)
+             if name.lower() not in given]
+    return [(name, header_value(value, epoch_second))
+            for name, values in (*usual, *reply.headers.items()) if name.lower() not in dropped
+            for value in (values if isinstance(values, list) else [values])]
+
+
+def header_value(value, epoch_second):
+    if isinstance(value, dict):
+        return http_date(epoch_second + int(value["date_in"]))
+    return str(value)

@@ -14,11 +14,26 @@ SECONDS_PATTERN = re.compile(r"\d{1,12}(\.\d+)?")
 
 
 class LogEntry:
-    __slots__ = ("n", "t", "t_end", "connection", "key", "method", "path", "body", "status", "job_id",
-                 "rule", "in_hold")
+    """`visit` is the request that the entry is about; all the rest is shown."""
+
+    SHOWN = ("n", "t", "t_end", "connection", "key", "method", "path", "body", "status", "job_id", "rule",
+             "in_hold")
+    __slots__ = (*SHOWN, "visit")
+
+    def __init__(self, number, visit, rule_index, in_hold):
+        request = visit.request
+        self.visit = visit
+        self.n = number
+        self.t, self.t_end = round(request.arrived, 6), None
+        self.connection = request.connection.id
+        self.key, self.method, self.path = visit.key, request.method, visit.path
+        self.body = readable(request.body)
+        self.status, self.job_id = None, visit.job_id
+        self.rule = rule_index
+        self.in_hold = in_hold
 
     def shown(self):
-        return {name: getattr(self, name) for name in self.__slots__}
+        return {name: getattr(self, name) for name in self.SHOWN}
 
 
 class RequestLog:
@@ -33,34 +48,27 @@ class RequestLog:
         self._by_key = defaultdict(Counter)
         self._by_organization = defaultdict(Counter)
 
-    def arrived(self, request, path, key, owner, rule_index):
-        entry = LogEntry()
+    def arrived(self, visit, rule_index):
         self._last_number += 1
-        entry.n = self._last_number
-        entry.t = round(request.arrived, 6)
-        entry.t_end = entry.status = entry.job_id = None
-        entry.connection = request.connection.id
-        entry.key = key
-        entry.method, entry.path = request.method, path
-        entry.body = readable(request.body)
-        entry.rule = rule_index
-        entry.in_hold = request.arrived < self._hold_until.get(counted_name(key, owner), 0)
+        in_hold = visit.request.arrived < self._hold_until.get(counted_name(visit), 0)
+        entry = LogEntry(self._last_number, visit, rule_index, in_hold)
         self._entries.append(entry)
-        self._count_connection(request.connection)
-        self._count(key, owner, requests=1, in_hold=entry.in_hold)
+        self._count_connection(visit.request.connection)
+        self._count(visit, requests=1, in_hold=in_hold)
         return entry
 
-    def accepted(self, key, owner):
-        """A submission was accepted."""
-        self._count(key, owner, accepted=1)
+    def answered(self, entry, reply):
+        """This is what comes of the request, though the reply may be sent later or never."""
+        entry.job_id = reply.job_id or entry.job_id
+        if reply.accepted:
+            self._count(entry.visit, accepted=1)
 
-    def replied(self, entry, owner, status, hold_seconds):
+    def replied(self, entry, status, hold_seconds):
+        """The reply is being sent; with it a 429 holds its key for so long."""
         entry.status = status
-        if status != 429:
-            return
-        self._count(entry.key, owner, rate_limited=1)
-        if hold_seconds > 0:
-            name, until = counted_name(entry.key, owner), time.monotonic() + hold_seconds
+        if status == 429:
+            self._count(entry.visit, rate_limited=1)
+            name, until = counted_name(entry.visit), time.monotonic() + hold_seconds
             self._hold_until[name] = max(self._hold_until.get(name, 0), until)
 
     def ended(self, entry, sent_at):
@@ -77,13 +85,16 @@ class RequestLog:
 
     def stats(self, organizations):
         """The counts, with the high-water marks of the organizations' states."""
-        by_organization = {name: shown_counts(self._by_organization[name], state.most_running)
-                           for name, state in organizations}
+        organizations = dict(organizations)
         most_running = Counter()
-        for _, state in organizations:
+        for state in organizations.values():
             most_running.update(state.most_running_by_key)
         by_key = {key: shown_counts(self._by_key[key], most_running[key])
                   for key in self._by_key.keys() | most_running.keys()}
+        by_organization = {
+            name: shown_counts(self._by_organization[name],
+                               organizations[name].most_running if name in organizations else 0)
+            for name in self._by_organization.keys() | organizations.keys()}
         return {"connections": self._connections, "keys": by_key, "organizations": by_organization}
 
     def _count_connection(self, connection):
@@ -91,14 +102,14 @@ class RequestLog:
             connection.counted_by = self
             self._connections += 1
 
-    def _count(self, key, owner, **counts):
-        self._by_key[counted_name(key, owner)].update(counts)
-        if owner is not None:
-            self._by_organization[owner["organization"]].update(counts)
+    def _count(self, visit, **counts):
+        self._by_key[counted_name(visit)].update(counts)
+        if visit.owner is not None:
+            self._by_organization[visit.owner["organization"]].update(counts)
 
 
-def counted_name(key, owner):
-    return NO_KEY if owner is None else key
+def counted_name(visit):
+    return NO_KEY if visit.owner is None else visit.key
 
 
 def shown_counts(counts, most_running):
@@ -116,13 +127,15 @@ def readable(body):
         return body.decode("utf-8", "replace")
 
 
-def retry_after_seconds(values, date_values, clari_now):
-    """How long a reply's Retry-After headers hold its key; the longest counts, what cannot be read not at all.
+def retry_after_seconds(headers, clari_now):
+    """How long Retry-After headers hold a key; the longest counts, what cannot be read does not.
 
     A date is taken against the reply's own Date header, or Clari's clock without one.
     """
-    reference = next(filter(None, map(epoch_of, date_values)), clari_now)
-    return max((hold_seconds(str(value).strip(), reference) for value in values), default=0)
+    values = [value.strip() for name, value in headers if name.lower() == "retry-after"]
+    dates = [epoch_of(value) for name, value in headers if name.lower() == "date"] if values else []
+    reference = next((date for date in dates if date is not None), clari_now)
+    return max((hold_seconds(value, reference) for value in values), default=0)
 
 
 def hold_seconds(value, reference):

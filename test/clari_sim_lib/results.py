@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 
 from .forecast import DEFAULT_TYPES, Forecast, ForecastSpec
-from .forecast_forms import arrays, csv_rows, json_rows
+from .forecast_forms import arrays, csv_rows, joined, json_rows
 from .replies import Reply, to_json
 
 STREAM_FROM_ENTRIES = 20_000
@@ -22,9 +22,9 @@ def result_reply(job, config):
     if job.plan["result_text"] is not None:
         return Reply(200, job.plan["result_text"].encode())
     if job.module == "ACTIVITY":
-        return Reply(200, to_json({"activities": list(activities(job, config))}))
+        return list_reply(b"activities", activities(job, config), item_count(job))
     if job.module == "AUDIT":
-        return Reply(200, to_json({"items": list(audit_items(job, config))}))
+        return list_reply(b"items", audit_items(job, config), item_count(job))
     return forecast_reply(job, config)
 
 
@@ -68,44 +68,53 @@ def forecast_spec(job, config):
         export_number=job.export_number if config["export_drift"] else 0)
 
 
+def list_reply(name, items, count):
+    chunks = framed(b'{"%b":[' % name, joined(map(to_json, items)), b"]}")
+    return Reply(200, chunks=chunks) if count >= STREAM_FROM_ENTRIES else Reply(200, b"".join(chunks))
+
+
+def framed(opening, chunks, closing):
+    yield opening
+    yield from chunks
+    yield closing
+
+
 def activities(job, config):
-    """Activities of the types asked for, one every two hours of the dates asked for."""
+    """Activities of the types asked for, spread evenly over the dates asked for."""
     chance = random.Random(f"{config['seed']}/activities")
     types = job.parameters.get("activityTypes") or ["MEETING", "EMAIL_SENT", "EMAIL_RECEIVED"]
-    start = moment_of(job.parameters.get("startDate"), job.accepted_at - 7 * 86400)
-    end = moment_of(job.parameters.get("endDate"), job.accepted_at)
-    for n in range(item_count(job)):
-        when = start + timedelta(hours=2 * n)
-        if when >= end:
-            return
+    for n, moment in enumerate(moments(job, "startDate", "endDate")):
         yield {"activityId": stable_id("activity", n), "activityType": types[n % len(types)],
-               "subject": chance.choice(SUBJECTS), "date": when.isoformat(), "userId": job.user,
+               "subject": chance.choice(SUBJECTS), "date": moment.isoformat(), "userId": job.user,
                "crmId": f"00U5f00000{n:05d}AAC"}
 
 
 def audit_items(job, config):
-    """Audit events that satisfy the filters of the request."""
+    """Audit events that satisfy the filters of the request, spread evenly over its dates."""
     chance = random.Random(f"{config['seed']}/audit")
     asked = job.parameters
-    start = moment_of(asked.get("dateFrom"), job.accepted_at - 7 * 86400)
-    end = moment_of(asked.get("dateTo"), job.accepted_at)
-    for n in range(item_count(job)):
-        when = start + timedelta(minutes=7 * n)
-        if when >= end:
-            return
+    for n, moment in enumerate(moments(job, "dateFrom", "dateTo")):
         yield {"eventId": stable_id("event", n), "event": asked.get("event") or chance.choice(AUDIT_EVENTS),
                "actorId": asked.get("actorId", job.user),
                "impersonatingActorId": asked.get("impersonatingActorId"),
                "sessionId": asked.get("sessionId") or stable_id("session", n // 5),
-               "sessionType": asked.get("sessionType", "WEB"), "timestamp": int(when.timestamp() * 1000)}
+               "sessionType": asked.get("sessionType", "WEB"), "timestamp": int(moment.timestamp() * 1000)}
+
+
+def moments(job, start_name, end_name):
+    """As many moments as the result has items, from the start to before the end; by default the last week."""
+    end = moment_of(job.parameters.get(end_name)) or datetime.fromtimestamp(int(job.accepted_at), timezone.utc)
+    start = moment_of(job.parameters.get(start_name)) or end - timedelta(days=7)
+    count = item_count(job)
+    return (start + (end - start) * n / count for n in range(count))
+
+
+def moment_of(text):
+    return datetime.fromisoformat(text) if text else None
 
 
 def item_count(job):
     return DEFAULT_ITEMS if job.plan["result_entries"] is None else int(job.plan["result_entries"])
-
-
-def moment_of(text, fallback_epoch):
-    return datetime.fromisoformat(text) if text else datetime.fromtimestamp(int(fallback_epoch), timezone.utc)
 
 
 def stable_id(kind, number):

@@ -3,13 +3,11 @@
 import base64
 import binascii
 import re
-import zlib
 
-from .config import ConfigError, check_names, require_number, require_object
-from .replies import Ending, Reply, error_reply, gateway_page, json_reply, padding, reason
+from .config import ConfigError, check_names, require_kind, require_number, require_object
+from .replies import Ending, Reply, error_reply, gateway_page, gzip_bomb, json_reply, padding, reason
 
 MAX_RULES = 10_000
-GZIP_WINDOW = 31
 RULE_PARTS = ("match", "skip", "times", "do")
 MATCH_PARTS = ("method", "path", "key")
 
@@ -42,10 +40,9 @@ class Rule:
         self._times = count(definition, "times", 1)
         self.fault = Fault(definition.get("do", {}))
 
-    def takes(self, request, path, key):
+    def takes(self, visit):
         """Whether this rule applies to the request; if so it is used up by one."""
-        if (self._times == 0 or self._method not in (None, request.method) or self._key not in (None, key)
-                or not self._path.search(path)):
+        if self._times == 0 or not self._matches(visit):
             return False
         if self._skip > 0:
             self._skip -= 1
@@ -53,6 +50,11 @@ class Rule:
         if self._times > 0:
             self._times -= 1
         return True
+
+
+    def _matches(self, visit):
+        return (self._method in (None, visit.request.method) and self._key in (None, visit.key)
+                and self._path.search(visit.path))
 
 
 class Rules:
@@ -65,8 +67,9 @@ class Rules:
         first = len(self._rules)
         self._rules += [Rule(first + n, definition) for n, definition in enumerate(definitions)]
 
-    def for_request(self, request, path, key):
-        return next((rule for rule in self._rules if rule.takes(request, path, key)), None)
+    def for_visit(self, visit):
+        """The first rule that applies, None if there is none."""
+        return next((rule for rule in self._rules if rule.takes(visit)), None)
 
 
 class Fault:
@@ -74,9 +77,9 @@ class Fault:
 
     def __init__(self, do):
         check_names("action", do, ACTIONS)
-        for name in NUMBERS:
-            if name in do:
-                require_number(name, do[name])
+        for names, kind in ((NUMBERS, (int, float)), (("body_text", "redirect"), str), (("drop_headers",), list)):
+            for name in do.keys() & set(names):
+                require_kind(name, do[name], kind)
         check_headers(do.get("headers", {}))
         self._do = do
         self._payload = payload(do)
@@ -87,7 +90,7 @@ class Fault:
         """The reply to send, given what Clari would have replied (None if the request took no effect)."""
         reply = self._replacement(natural)
         if natural is not None:
-            reply.job_id, reply.accepted_job = natural.job_id, natural.accepted_job
+            reply.job_id, reply.accepted = natural.job_id, natural.accepted
         for name, value in self._do.get("headers", {}).items():
             reply.set_header(name, value)
         reply.dropped_headers = self._do.get("drop_headers", ())
@@ -157,22 +160,6 @@ def status_reply(status, natural):
     return error_reply(status, *ERRORS.get(status, (None, reason(status))))
 
 
-def gzip_bomb(status, size):
-    reply = Reply(status, chunks=gzipped(padding(size), level=9))
-    reply.headers["Content-Encoding"] = "gzip"
-    reply.encoding = "plain"
-    return reply
-
-
-def gzipped(chunks, level=1):
-    compressor = zlib.compressobj(level, zlib.DEFLATED, GZIP_WINDOW)
-    for chunk in chunks:
-        compressed = compressor.compress(chunk)
-        if compressed:
-            yield compressed
-    yield compressor.flush()
-
-
 def check_headers(headers):
     require_object("headers", headers)
     for name, value in headers.items():
@@ -192,3 +179,6 @@ def count(definition, name, default):
     number = definition.get(name, default)
     require_number(name, number)
     return int(number)
+
+
+NO_FAULT = Fault({})

@@ -821,10 +821,14 @@ class ForecastTest(SimulatorTest):
                                                          "startDate": "2026-01-01T00:00:00Z",
                                                          "endDate": "2026-01-01T10:00:00Z"})
         activities = self.result(answer.json()["jobId"]).json()["activities"]
-        self.assertEqual(len(activities), 5)
+        self.assertEqual(len(activities), 25)
         self.assertEqual((activities[0]["activityType"], activities[0]["date"]),
                          ("EMAIL_SENT", "2026-01-01T00:00:00+00:00"))
-        self.assertEqual(len({activity["activityId"] for activity in activities}), 5)
+        self.assertEqual(len({activity["activityId"] for activity in activities}), 25)
+        self.assertLess(activities[-1]["date"], "2026-01-01T10")
+        self.plan({"result_entries": 30_000})
+        many = self.result(self.clari("POST", "/export/activity").json()["jobId"])
+        self.assertEqual((many.headers["Transfer-Encoding"], len(many.json()["activities"])), ("chunked", 30_000))
 
     def test_audit_events(self):
         answer = self.clari("POST", "/export/audit/events", {"actorId": "a", "event": "LOGIN", "sessionType": "IOS"})
@@ -870,7 +874,7 @@ class RuleTest(SimulatorTest):
     def test_mistakes_are_refused(self):
         for rule in ({"when": {}}, {"match": {"url": "x"}}, {"match": {"path": "("}}, {"do": {"statsu": 500}},
                      {"do": {"status": "500"}}, {"do": {"body_base64": "?"}}, {"times": "2"},
-                     {"do": {"headers": {"X": {"in": 2}}}}):
+                     {"do": {"headers": {"X": {"in": 2}}}}, {"do": {"body_text": 1}}, {"do": {"drop_headers": "Date"}}):
             self.assertIn("error", self.control("POST", "rules", [rule], status=400))
         self.assertIn("error", self.control("POST", "rules", {}, status=400))
         self.assertEqual(self.statuses(1), [200])
@@ -891,7 +895,8 @@ class FaultTest(SimulatorTest):
             self.assert_refused(self.fault({"status": status}), status, code)
         for status in (401, 429, 503):
             self.assertEqual(list(self.fault({"status": status}).json()), ["message"])
-        self.assertEqual(self.fault({"status": 204}).status, 204)
+        no_content = self.fault({"status": 204})
+        self.assertEqual((no_content.status, no_content.body), (204, b""))
 
     def test_headers(self):
         answer = self.fault({"headers": {"content-type": "text/odd", "X-Twice": ["1", "2"], "Retry-After": 7}})
@@ -1118,6 +1123,10 @@ class LogTest(SimulatorTest):
             "keys": {KEY: counts(3, 1, 1, 1, 1), "colleague-key": counts(1, 1, 0, 0, 2), "(unknown)": counts(1, 0, 0, 0, 0)},
             "organizations": {"acme": counts(4, 2, 1, 1, 3)}})
 
+    def test_stats_of_an_organization_that_only_asks(self):
+        self.clari("GET", "/export/jobs/abc", key="second-key")
+        self.assertEqual(self.control("GET", "stats")["organizations"]["globex"]["requests"], 1)
+
     def test_connections_are_counted_when_they_carry_a_request(self):
         with self.raw(b"GET /_sim/stats HTTP/1.1\r\n\r\n"), self.raw() as other:
             other.recv(1)
@@ -1153,10 +1162,12 @@ class ControlTest(SimulatorTest):
                          {"organizations": {"acme": {"monthly_quota": "many"}}}, {"keys": {"k": {"user": "u"}}},
                          {"keys": {"k": {"organization": "acme"}}}, {"error_form": "odd"}, {"forecasts": "net_arr"},
                          {"rate_limit": {"retry_after": "2"}}, {"clock_offset_seconds": True},
+                         {"current_period": "now"}, {"keys": {"k": {"organization": [], "user": "u"}}},
                          {"rate_limit": {"requests_per_second": 1, "retry_after": "soon"}}, {"job": {"result_size": 1}}, []):
             self.assertIn("error", self.control("POST", "configure", settings, status=400), settings)
         for plan in ({"outcome": "STARTED"}, {"form": 3}, {"duration_ms": "1"}, {"statuses": []},
-                     {"statuses": [[5, "A"], [1, "B"]]}, {"statuses": [["A", 1]]}, {"status": "DONE"}):
+                     {"statuses": [[5, "A"], [1, "B"]]}, {"statuses": [["A", 1]]}, {"status": "DONE"},
+                     {"period": 2026}):
             self.assertIn("error", self.control("POST", "jobs", [plan], status=400), plan)
         self.assertEqual(self.job(self.submit())["status"], "DONE")
 

@@ -146,13 +146,13 @@ class Forecast:
     def calls(self):
         """All the calls of the export, week by week, field by field."""
         for week in self.weeks:
-            monday = datetime.combine(week.start, time(9), timezone.utc).timestamp() * 1000
+            opening = datetime.combine(week.start, time(9), timezone.utc).timestamp() * 1000
             for field in self.fields:
                 values = self._values(field, week)
                 chance = self._chance("updated", field.field_id, week.number)
                 for person in self.people:
                     dice = chance.random()
-                    updated_on = int(monday + dice * 6e8) if dice < SHARE_OF_UPDATED_CALLS else None
+                    updated_on = int(opening + dice * 6e8) if dice < SHARE_OF_UPDATED_CALLS else None
                     yield Call(person, field, week, values[person.index], updated_on)
 
     def _values(self, field, week):

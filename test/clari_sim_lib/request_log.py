@@ -14,7 +14,7 @@ SECONDS_PATTERN = re.compile(r"\d{1,12}(\.\d+)?")
 
 
 class LogEntry:
-    """`visit` is the request that the entry is about; all the rest is shown."""
+    """`visit` is the request that the entry is about, until its exchange is over; all the rest is shown."""
 
     SHOWN = ("n", "t", "t_end", "connection", "key", "method", "path", "body", "status", "job_id", "rule",
              "in_hold")
@@ -75,6 +75,7 @@ class RequestLog:
         """The exchange is over; the reply was written to its end at `sent_at`, if that is not None."""
         if sent_at is not None:
             entry.t_end = round(sent_at, 6)
+        entry.visit = None
         if self._file is not None:
             self._file.write(json.dumps(entry.shown()) + "\n")
 

@@ -163,17 +163,18 @@ sub DESTROY
 
 =head1 WHERE IT IS
 
-C<base_url> (for the foreign server; https under the name localhost with C<tls>), C<host>, C<port>,
-C<ca_file> (the authority of its certificate), C<other_ca_file> (an authority that did not sign it), C<pid>, C<output> (what it has printed, errors included).
+C<base_url> (for the foreign server; https under the name localhost with C<tls>), C<host>, C<port>, C<pid>,
+C<output> (what it has printed, errors included), C<ca_file> (the authority of its certificate),
+C<other_ca_file> (an authority that did not sign it).
 
 =cut
 
-sub host     { return $_[0]{tls} ? 'localhost' : '127.0.0.1' }
-sub port     { return $_[0]{port} }
-sub pid      { return $_[0]{pid} }
-sub ca_file  { return $_[0]->_file('ca.pem') }
-sub other_ca_file { return $_[0]->_file('other_ca.pem') }
-sub output   { return $_[0]->_read_file('output') }
+sub host          { my ($self) = @_; return $self->{tls} ? 'localhost' : '127.0.0.1' }
+sub port          { my ($self) = @_; return $self->{port} }
+sub pid           { my ($self) = @_; return $self->{pid} }
+sub output        { my ($self) = @_; return $self->_read_file('output') }
+sub ca_file       { my ($self) = @_; return $self->_file('ca.pem') }
+sub other_ca_file { my ($self) = @_; return $self->_file('other_ca.pem') }
 
 sub base_url
 {

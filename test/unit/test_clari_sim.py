@@ -210,7 +210,8 @@ class ProcessTest(unittest.TestCase):
         self.assertIsNone(server.process.poll())
 
     def test_config_replaces_the_defaults_and_survives_a_reset(self):
-        server = self.start("--config", self.settings_file('{"keys": {"other": {"organization": "acme", "user": "u"}}}'))
+        server = self.start("--config", self.settings_file(
+            '{"keys": {"other": {"organization": "acme", "user": "u"}}}'))
         self.assertEqual(self.get(server.port, "/v4/admin/limits", "other").status, 200)
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE_SECONDS)
         self.addCleanup(connection.close)
@@ -255,7 +256,8 @@ class ProcessTest(unittest.TestCase):
         certificate, key = self.certificate()
         server = self.start("--tls-cert", certificate, "--tls-key", key)
         context = ssl.create_default_context(cafile=certificate)
-        for do, expected in (({"reset": True}, ConnectionResetError), ({"close": True}, http.client.RemoteDisconnected)):
+        for do, expected in (({"reset": True}, ConnectionResetError),
+                             ({"close": True}, http.client.RemoteDisconnected)):
             connection = http.client.HTTPSConnection("127.0.0.1", server.port, timeout=PATIENCE_SECONDS,
                                                      context=context)
             self.addCleanup(connection.close)
@@ -335,7 +337,8 @@ class HttpTest(SimulatorTest):
                 connection.sendall(request)
             connection.recv(4096)
         cpu, elapsed = self.server.cpu_seconds() - cpu, time.monotonic() - began
-        print(f"\n# {jobs} submissions: {jobs / elapsed:.0f} a second, {cpu / jobs * 1e6:.0f} us of processor time each",
+        print(f"\n# {jobs} submissions: {jobs / elapsed:.0f} a second, "
+              f"{cpu / jobs * 1e6:.0f} us of processor time each",
               file=sys.stderr)
         self.assertLess(cpu / jobs, 0.0005)
         self.assertEqual(len(self.clari("GET", "/export/jobs").json()), jobs)
@@ -346,8 +349,10 @@ class SubmissionTest(SimulatorTest):
     def test_each_kind_of_export(self):
         for path, body, status, module in (
                 ("/export/forecast/net_arr", {"timePeriod": "2026_Q1"}, 200, "FORECAST"),
-                ("/export/activity", {"activityTypes": ["MEETING"], "startDate": "2026-01-01T00:00:00Z"}, 202, "ACTIVITY"),
-                ("/export/audit/events", {"sessionType": "WEB", "dateFrom": "2026-01-01T00:00:00+02:00"}, 202, "AUDIT")):
+                ("/export/activity", {"activityTypes": ["MEETING"], "startDate": "2026-01-01T00:00:00Z"},
+                 202, "ACTIVITY"),
+                ("/export/audit/events", {"sessionType": "WEB", "dateFrom": "2026-01-01T00:00:00+02:00"},
+                 202, "AUDIT")):
             answer = self.clari("POST", path, body)
             self.assertEqual(answer.status, status)
             self.assertRegex(answer.json()["jobId"], "^[0-9a-f]{24}$")
@@ -385,7 +390,8 @@ class SubmissionTest(SimulatorTest):
                            ({"currency": "XXX"}, "bad_request"), ({"timePeriod": 3}, "bad_request"),
                            ("{", "bad_request"), ("[]", "bad_request")):
             self.assert_refused(self.clari("POST", "/export/forecast/net_arr", body), 400, code)
-        for body, code in (({"activityTypes": ["CALL"]}, "type_not_supported"), ({"exportFormat": "CSV"}, "bad_request"),
+        for body, code in (({"activityTypes": ["CALL"]}, "type_not_supported"),
+                           ({"exportFormat": "CSV"}, "bad_request"),
                            ({"startDate": "2026-01-01"}, "bad_request"), ({"endDate": "soon"}, "bad_request")):
             self.assert_refused(self.clari("POST", "/export/activity", body), 400, code)
         self.assert_refused(self.clari("POST", "/export/audit/events", {"sessionType": "TV"}), 400, "bad_request")
@@ -415,7 +421,8 @@ class SubmissionTest(SimulatorTest):
 
     def test_periods_are_settings(self):
         self.configure(current_period="2027_Q2", known_periods=["2027_Q1"])
-        periods = [self.export(timePeriod=period)["timePeriods"][0]["timePeriodId"] for period in ("2027_Q1", "2025_Q1")]
+        periods = [self.export(timePeriod=period)["timePeriods"][0]["timePeriodId"]
+                   for period in ("2027_Q1", "2025_Q1")]
         self.assertEqual(periods, ["2027_Q1", "2027_Q2"])
 
 
@@ -833,7 +840,8 @@ class ForecastTest(SimulatorTest):
     def test_audit_events(self):
         answer = self.clari("POST", "/export/audit/events", {"actorId": "a", "event": "LOGIN", "sessionType": "IOS"})
         items = self.result(answer.json()["jobId"]).json()["items"]
-        self.assertEqual({(item["actorId"], item["event"], item["sessionType"]) for item in items}, {("a", "LOGIN", "IOS")})
+        self.assertEqual({(item["actorId"], item["event"], item["sessionType"]) for item in items},
+                         {("a", "LOGIN", "IOS")})
 
 
 class RuleTest(SimulatorTest):
@@ -1021,7 +1029,8 @@ class FaultTest(SimulatorTest):
 
     def test_process(self):
         for do, accepted in (({"status": 500}, 0), ({"reset": True}, 0), ({"close": True}, 0), ({"html": True}, 0),
-                             ({"body": {}}, 0), ({"delay_ms": 1}, 1), ({"truncate": 3}, 1), ({"headers": {"X": "1"}}, 1),
+                             ({"body": {}}, 0), ({"delay_ms": 1}, 1), ({"truncate": 3}, 1),
+                             ({"headers": {"X": "1"}}, 1),
                              ({"process": True, "reset": True}, 1), ({"process": True, "status": 500}, 1),
                              ({"process": True, "close": True}, 1), ({"process": True, "body": {}}, 1),
                              ({"process": False, "delay_ms": 1}, 0)):
@@ -1075,7 +1084,8 @@ class LogTest(SimulatorTest):
         self.clari("GET", "/export/jobs/abc")
         self.submit()
         numbers = {query: [entry["n"] for entry in self.log(query)] for query in (
-            "?since=2", "?key=second-key", "?method=POST", "?path=/admin/limits", "?job_id=abc", "?since=1&key=demo-key")}
+            "?since=2", "?key=second-key", "?method=POST", "?path=/admin/limits", "?job_id=abc",
+            "?since=1&key=demo-key")}
         self.assertEqual(list(numbers.values()), [[3, 4], [2], [4], [1, 2], [3], [3, 4]])
 
     def holds(self, headers, status=429, drop=()):
@@ -1108,6 +1118,9 @@ class LogTest(SimulatorTest):
         self.assertLess(held[-1]["t"] - refused["t_end"], 0.2)
         self.assertGreater(free["t"] - refused["t"], 0.2)
 
+    def counts(self, *numbers):
+        return dict(zip(("requests", "accepted", "rate_limited", "in_hold", "max_running"), numbers))
+
     def test_stats(self):
         self.configure(job={"duration_ms": 60_000})
         self.submit()
@@ -1117,11 +1130,11 @@ class LogTest(SimulatorTest):
         self.clari("GET", "/admin/limits")
         self.limits()
         self.clari("GET", "/admin/limits", key="no-such-key")
-        counts = lambda *numbers: dict(zip(("requests", "accepted", "rate_limited", "in_hold", "max_running"), numbers))
         self.assertEqual(self.control("GET", "stats"), {
             "connections": 1,
-            "keys": {KEY: counts(3, 1, 1, 1, 1), "colleague-key": counts(1, 1, 0, 0, 2), "(unknown)": counts(1, 0, 0, 0, 0)},
-            "organizations": {"acme": counts(4, 2, 1, 1, 3)}})
+            "keys": {KEY: self.counts(3, 1, 1, 1, 1), "colleague-key": self.counts(1, 1, 0, 0, 2),
+                     "(unknown)": self.counts(1, 0, 0, 0, 0)},
+            "organizations": {"acme": self.counts(4, 2, 1, 1, 3)}})
 
     def test_stats_of_an_organization_that_only_asks(self):
         self.clari("GET", "/export/jobs/abc", key="second-key")
@@ -1163,7 +1176,8 @@ class ControlTest(SimulatorTest):
                          {"keys": {"k": {"organization": "acme"}}}, {"error_form": "odd"}, {"forecasts": "net_arr"},
                          {"rate_limit": {"retry_after": "2"}}, {"clock_offset_seconds": True},
                          {"current_period": "now"}, {"keys": {"k": {"organization": [], "user": "u"}}},
-                         {"rate_limit": {"requests_per_second": 1, "retry_after": "soon"}}, {"job": {"result_size": 1}}, []):
+                         {"rate_limit": {"requests_per_second": 1, "retry_after": "soon"}},
+                         {"job": {"result_size": 1}}, []):
             self.assertIn("error", self.control("POST", "configure", settings, status=400), settings)
         for plan in ({"outcome": "STARTED"}, {"form": 3}, {"duration_ms": "1"}, {"statuses": []},
                      {"statuses": [[5, "A"], [1, "B"]]}, {"statuses": [["A", 1]]}, {"status": "DONE"},

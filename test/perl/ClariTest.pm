@@ -47,11 +47,11 @@ use constant {
 our %FAST_OPTIONS = (
 	connect_timeout         => '5 s',
 	request_timeout         => '5 s',
-	poll_base_delay         => '10 ms',
-	poll_max_delay          => '30 ms',
-	poll_max_attempts       => 8,
+	poll_base_delay         => '5 ms',
+	poll_max_delay          => '15 ms',
+	poll_max_attempts       => 6,
 	submit_interval         => '0',
-	submission_grace        => '200 ms',
+	submission_grace        => '100 ms',
 	max_requests_per_second => 1000,
 );
 
@@ -235,9 +235,9 @@ sub value
 	return $outcome->{rows};
 }
 
-=head2 $session->send($sql), $session->receive
+=head2 $session->send($sql), $session->await_told($pattern), $session->receive
 
-The same in two steps: C<send> returns when psql is about to execute it.
+The same in steps: C<send> returns when psql is about to execute it, C<await_told> when something was told on the way.
 
 =cut
 
@@ -257,6 +257,15 @@ sub receive
 	my ($self) = @_;
 	my $rows = $self->{psql}->query('');
 	return $self->_outcome($rows =~ s/^sent\n?//r);
+}
+
+# Between the two: waits until psql has printed something that matches.
+sub await_told
+{
+	my ($self, $pattern) = @_;
+	my $psql = $self->{psql};
+	$psql->{run}->pump until $psql->{stderr} =~ $pattern || $psql->{timeout}->is_expired;
+	return;
 }
 
 sub _outcome
@@ -282,14 +291,13 @@ sub fails
 	return $outcome;
 }
 
-# The session ends with its backend: what psql says to that.
+# psql ends because its backend has ended: the error that was told last.
 sub receive_end
 {
 	my ($self) = @_;
 	my $psql = $self->{psql};
-	$psql->{stdin} .= "\\q\n";
-	eval { $psql->{run}->finish };
-	my @told = read_messages($psql->{stderr});
+	$psql->{run}->finish;
+	my @told = grep { ($_->{severity} || '') eq 'FATAL' } read_messages($psql->{stderr});
 	return $told[0] || {};
 }
 

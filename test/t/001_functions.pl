@@ -11,8 +11,9 @@ my $test    = ClariTest->new('functions', options => { max_result_size => '512kB
 my $sim     = $test->sim;
 my $session = $test->session;
 
-use constant FOREVER => -1;
-use constant LONG_MS => 3_600_000;
+use constant FOREVER  => -1;
+use constant LONG_MS  => 3_600_000;
+use constant ATTEMPTS => $ClariTest::FAST_OPTIONS{poll_max_attempts};
 
 # ----------
 # Signatures
@@ -182,14 +183,12 @@ my @faults = (
 		do       => { status => 429 },
 		sqlstate => 'RC003',
 		detail   => qr/HTTP 429/,
-		requests => 8,
 	},
 	{
 		name     => 'HTTP 429 with an HTML page',
 		do       => { status => 429, html => \1, headers => { 'Retry-After' => '0.01' } },
 		sqlstate => 'RC003',
 		detail   => qr/HTTP 429/,
-		requests => 8,
 	},
 	{
 		name     => 'HTTP 500',
@@ -232,7 +231,7 @@ sub check_requests
 {
 	my ($name, $fault, $label) = @_;
 	my @log = $sim->log;
-	cmp_ok(scalar @log, '<=', $fault->{requests} || 8, "$label: requests");
+	cmp_ok(scalar @log, '<=', ATTEMPTS, "$label: requests");
 	is(scalar @log, 1, "$label: one request") if $name eq 'status';
 	is(scalar(grep { $_->{status} && $_->{status} < 300 && $_->{method} eq 'POST' } @log), 0, "$label: nothing submitted");
 	return;
@@ -377,7 +376,7 @@ for my $case (@later_faults)
 		like($outcome->{hint}, qr/clari_export_result\('$job'\)/, "$name, $what: the HINT goes on with the job");
 
 		# libcurl repeats a request by itself when the connection that it has kept is dead.
-		my $limit = $do->{reset} ? 9 : 8;
+		my $limit = ATTEMPTS + ($do->{reset} ? 1 : 0);
 		cmp_ok(scalar $sim->log(path => qr/$path/, method => 'GET'), '<=', $limit, "$name, $what: at most poll_max_attempts");
 	}
 }
@@ -412,10 +411,13 @@ for my $case (@passing_faults)
 }
 
 # A refusal of a submission that is over after a while.
-$sim->reset({ organizations => { acme => { concurrent_limit => 1 } } });
-$sim->start_job(plan => { duration_ms => 60 });
+$sim->reset;
+$sim->rules(
+	{ match => { method => 'POST' }, times => 2, do => { status => 400, body => { code => 'export_monthly_quota_reached' } } },
+	{ match => { path => '^/admin/limits$' }, times => 2, do => { body => { jobs => { availableConcurrentLimit => 0 } } } });
 is($session->run(call('export'))->{rows}, 't', 'a job queue that is full for a moment');
-cmp_ok(scalar $sim->log(path => '/admin/limits'), '>=', 1, 'a full job queue is recognized by the limits');
+is(scalar $sim->log(path => '/admin/limits'), 2, 'a full job queue is recognized by the limits');
+is($sim->stats->{keys}{'demo-key'}{accepted}, 1, 'and the export is submitted once');
 
 $sim->reset({ organizations => { acme => { concurrent_limit => 1 } } });
 $sim->start_job(plan => { duration_ms => LONG_MS });
@@ -424,7 +426,7 @@ for my $name (@submissions)
 	my $outcome = $session->fails(call($name), 'RC004', "$name, a full job queue");
 	like($outcome->{hint}, qr/Nothing was submitted/, "$name, a full job queue: HINT");
 }
-is(scalar $sim->log(method => 'POST'), 4 * 8, 'a full job queue is tried poll_max_attempts times');
+is(scalar $sim->log(method => 'POST'), 4 * ATTEMPTS, 'a full job queue is tried poll_max_attempts times');
 
 $sim->reset({ organizations => { acme => { monthly_quota => 1 } } });
 $sim->start_job;
@@ -490,15 +492,17 @@ is($session->value("SELECT clari_export_status('$wrapped')->>'jobId'"), $wrapped
 is($session->value("SELECT clari_export_poll('$wrapped')->>'jobId'"),   $wrapped, 'poll unwraps a job object');
 is($session->value(q{SELECT job_id FROM clari_export_jobs()}),          $wrapped, 'jobs unwraps job objects');
 
-$sim->reset({ job => { statuses => [ [ 0, 'SCHEDULED' ], [ 5, 'WARMING_UP' ], [ 70, 'DONE' ] ] } });
 for my $name (sort keys %export_of)
 {
+	$sim->reset;
+	$sim->rules({ match => { path => '^/export/jobs/\w+$' }, times => 3, do => { body => { status => 'WARMING_UP' } } });
 	my $outcome = $session->run($export_of{$name});
 	my @warnings = grep { $_->{severity} eq 'WARNING' } @{ $outcome->{told} };
 	is($outcome->{sqlstate}, undef, "$name, an unknown status: no error");
 	is(scalar @warnings, 1, "$name, an unknown status: one warning");
 	like($warnings[0]{message}, qr/WARMING_UP/, "$name, an unknown status: its name");
 }
+$sim->reset;
 my $odd = $sim->start_job(plan => { statuses => [ [ 0, 'ODD' ] ] });
 my $odd_poll = $session->fails("SELECT clari_export_poll('$odd', 3)", 'RC007', 'poll, an unknown status without end');
 is(scalar(grep { $_->{severity} eq 'WARNING' } @{ $odd_poll->{told} }), 1, 'poll, an unknown status: one warning');
@@ -512,10 +516,10 @@ for my $name (sort keys %export_of)
 {
 	my $before = $sim->log(path => qr{^/export/jobs/\w+$});
 	my $outcome = $session->fails($export_of{$name}, 'RC007', "$name, a job without end");
-	like($outcome->{message}, qr/8 status requests/, "$name, a job without end: message");
+	like($outcome->{message}, qr/${\ATTEMPTS} status requests/, "$name, a job without end: message");
 	like($outcome->{detail}, qr/Job \w{24}.*STARTED/, "$name, a job without end: DETAIL");
 	like($outcome->{hint}, qr/clari_export_poll\('\w{24}'\)/, "$name, a job without end: HINT");
-	is($sim->log(path => qr{^/export/jobs/\w+$}) - $before, 8, "$name, a job without end: poll_max_attempts");
+	is($sim->log(path => qr{^/export/jobs/\w+$}) - $before, ATTEMPTS, "$name, a job without end: poll_max_attempts");
 }
 
 # ----------
@@ -594,7 +598,7 @@ for my $fault (@faults)
 {
 	next if $fault->{options};
 	$sim->reset;
-	$sim->rules({ match => { method => 'POST' }, skip => 1, times => $fault->{sqlstate} =~ /^RC00[39]$/ ? 8 : 1, do => $fault->{do} });
+	$sim->rules({ match => { method => 'POST' }, skip => 1, times => $fault->{sqlstate} =~ /^RC00[39]$/ ? ATTEMPTS : 1, do => $fault->{do} });
 	my @rows = split /\n/, $session->run($ALL)->{rows};
 	is(scalar @rows, 3, "all, $fault->{name}: every period is a row");
 	like($rows[0], qr/^2026_Q1\|t\|DONE\|t\|-$/, "all, $fault->{name}: the one before");

@@ -8,9 +8,11 @@
 
 #include <json-c/json.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define MAX_NESTING 32
+#define JSON_C_0_18 (18 << 8)
 
 static const struct
 {
@@ -44,20 +46,15 @@ job_phase(const char *status, bool *known)
 	return JOB_IN_PROGRESS;
 }
 
-/* Parse a whole body; NULL unless it is one JSON value and nothing else. */
 static struct json_object *
-parse(const char *body, size_t size)
+parse_with(int flags, const char *body, size_t size)
 {
-	struct json_tokener *tokener;
+	struct json_tokener *tokener = json_tokener_new_ex(MAX_NESTING);
 	struct json_object *value;
 
-	if (size == 0 || size > INT_MAX)
-		return NULL;
-	tokener = json_tokener_new_ex(MAX_NESTING);
 	if (tokener == NULL)
 		return NULL;
-
-	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
+	json_tokener_set_flags(tokener, flags);
 	value = json_tokener_parse_ex(tokener, body, (int) size);
 	if (json_tokener_get_error(tokener) != json_tokener_success)
 	{
@@ -66,6 +63,38 @@ parse(const char *body, size_t size)
 	}
 	json_tokener_free(tokener);
 	return value;
+}
+
+/* Whether the body is one JSON value and nothing else, judged by its ASCII. */
+static bool
+is_json(const char *body, size_t size)
+{
+	struct json_object *value;
+	char	   *ascii = malloc(size);
+
+	if (ascii == NULL)
+		return false;
+	for (size_t i = 0; i < size; i++)
+		ascii[i] = (unsigned char) body[i] < 0x80 ? body[i] : '?';
+	value = parse_with(JSON_TOKENER_STRICT, ascii, size);
+	free(ascii);
+	json_object_put(value);
+	return value != NULL;
+}
+
+/*
+ * Parse a whole body; NULL unless it is one JSON value and nothing else.
+ * The strict mode of json-c 0.18 refuses all texts beyond ASCII (its issue
+ * 875), so there it is used on a copy without them.
+ */
+static struct json_object *
+parse(const char *body, size_t size)
+{
+	if (size == 0 || size > INT_MAX)
+		return NULL;
+	if (json_c_version_num() != JSON_C_0_18)
+		return parse_with(JSON_TOKENER_STRICT, body, size);
+	return is_json(body, size) ? parse_with(0, body, size) : NULL;
 }
 
 /*

@@ -180,7 +180,8 @@ refuses_what_is_no_job(void **state)
 	static const char *const bodies[] = {
 		"", " ", "null", "[]", "\"DONE\"", "{}", "{\"job\":null}", "{\"job\":{}}", "{\"status\":null}",
 		"{\"status\":\"\"}", "{\"status\":[\"DONE\"]}", "{\"status\":\"DONE\"} x", "{\"status\":\"DONE\"}{}",
-		"{\"status\":\"DONE\",}", "{'status':'DONE'}", "{\"status\":\"DONE\"", "<html>Bad Gateway</html>",
+		"{\"status\":\"DONE\",}", "{\"status\":\"F\xc3\x89T\xc3\x89\",}", "{'status':'DONE'}",
+		"{\"status\":\"DONE\"", "<html>Bad Gateway</html>",
 		"{\"status\":\"A_STATUS_OF_THIRTY_TWO_CHARACTERS\"}",
 	};
 	Job			job;

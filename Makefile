@@ -65,9 +65,10 @@ include $(PGXS)
 # Every object depends on every header: there are few, and all are small.
 $(OBJS): $(wildcard src/*.h src/core/*.h)
 
-# The core's unit tests. The core is plain C, so PostgreSQL's flags stay out.
+# The core's unit tests. The core is plain C, so PostgreSQL's flags stay out. cmocka 2 deprecates assertions
+# for which cmocka 1 has nothing else.
 UNIT_CFLAGS = $(call require,cmocka,1.1,libcmocka-dev)\
-	-std=gnu11 -g -O2 -Wall -Wextra -Werror -Isrc -Itest/unit $(shell $(PKG_CONFIG) --cflags cmocka json-c)
+	-std=gnu11 -g -O2 -Wall -Wextra -Werror -Wno-deprecated-declarations -Isrc -Itest/unit $(shell $(PKG_CONFIG) --cflags cmocka json-c)
 UNIT_LIBS = $(shell $(PKG_CONFIG) --libs cmocka json-c)
 UNIT_TESTS = $(patsubst test/unit/%.c,build/unit/%,$(sort $(wildcard test/unit/test_*.c)))
 UNIT_OBJS = build/unit/virtual_clari.o $(patsubst src/core/%.c,build/unit/core/%.o,$(wildcard src/core/*.c))
@@ -99,6 +100,7 @@ run_unit_tests = @failed=0; for test in $(UNIT_TESTS); do $(1) $$test || failed=
 unit: $(UNIT_TESTS) $(UNIT_LOCALES)
 	$(call run_unit_tests,LOCPATH=build/unit/locale)
 
-unit-valgrind: $(UNIT_TESTS) $(UNIT_LOCALES)
-	$(call run_unit_tests,LOCPATH=build/unit/locale CLARI_UNIT_SEQUENCES=2000 valgrind --quiet \
+# With LOCPATH, newlocale() of the C library itself leaks.
+unit-valgrind: $(UNIT_TESTS)
+	$(call run_unit_tests,CLARI_UNIT_SEQUENCES=2000 valgrind --quiet \
 		--error-exitcode=1 --leak-check=full --show-leak-kinds=all)

@@ -426,12 +426,12 @@ look_up_replied(Export *export, const Reply *reply, Instant now)
 static ExportOutcome
 poll_timeout_outcome(const Reply *reply, bool readable)
 {
+	if (reply->http_status == 429)
+		return OUTCOME_RATE_LIMITED;
 	if (is_bad_delivery(reply->delivery))
 		return OUTCOME_BAD_RESPONSE;
 	if (reply->delivery != DELIVERY_REPLIED || reply->http_status >= 500)
 		return OUTCOME_UNAVAILABLE;
-	if (reply->http_status == 429)
-		return OUTCOME_RATE_LIMITED;
 	return readable ? OUTCOME_POLL_TIMEOUT : OUTCOME_BAD_RESPONSE;
 }
 
@@ -604,7 +604,7 @@ export_reply(Export *export, const Reply *reply, Instant now)
 	if (export->step == STEP_POLL && !(replied && reply->http_status >= 300 &&
 									   reply->http_status < 500 && reply->http_status != 429))
 		return poll_replied(export, reply, now);
-	if (replied && reply->http_status == 429)
+	if (reply->http_status == 429)	/* its body says nothing: it may be cut short */
 		return rate_limited(export, reply, now);
 	if (!replied || reply->http_status >= 500)
 		return request_failed(export, reply, now);

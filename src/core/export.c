@@ -250,10 +250,14 @@ submitted(Export *export, Instant now)
 	return go_to(export, STEP_POLL, now + backoff_delay(&export->rules.backoff, 0));
 }
 
-/* No reply says whether Clari took the submission: ask its list of jobs. */
+/*
+ * No reply says whether Clari took the submission: ask its list of jobs. It
+ * may have been under way until now, so the grace begins now.
+ */
 static ExportAction
 submission_lost(Export *export, ExportOutcome outcome, Instant now)
 {
+	export->submitted_at = now;
 	export->lost_submissions++;
 	export->lost_outcome = outcome;
 	export->look_ups = 0;
@@ -300,7 +304,6 @@ baseline_replied(Export *export, const Reply *reply, Instant now)
 	export->has_baseline = reply->http_status == 200 &&
 		reply_job_list(reply->body, reply->body_size, add_to_baseline, &baseline) &&
 		baseline.complete;
-	export->submitted_at = now;
 	return go_to(export, STEP_SUBMIT, now);
 }
 

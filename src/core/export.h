@@ -114,7 +114,8 @@ typedef struct Export
 	ExportKind	kind;
 	const char *forecast_id;	/* NULL where the kind has none */
 	const char *time_period;	/* NULL: Clari's current quarter */
-	Instant		submitted_at;	/* of GOAL_RESUME_UNKNOWN, else set here */
+	Instant		submitted_at;	/* the latest that a lost submission was under
+								 * way: given with GOAL_RESUME_UNKNOWN */
 
 	ExportStep	step;
 	int			tries;			/* of the request at hand, failed ones */

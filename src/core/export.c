@@ -125,8 +125,6 @@ with_hold(ExportAction action, HoldReason hold)
 static ExportAction
 begin_submission(Export *export, Instant now)
 {
-	job_id_set_free(&export->others_jobs);
-	export->has_baseline = false;
 	return go_to(export, export->rules.quota_reserve > 0 ? STEP_CHECK_QUOTA : STEP_BASELINE, now);
 }
 
@@ -274,39 +272,6 @@ check_quota_replied(Export *export, const Reply *reply, Instant now)
 	return go_to(export, STEP_BASELINE, now);
 }
 
-typedef struct Baseline
-{
-	Export	   *export;
-	bool		complete;
-} Baseline;
-
-/* Remember a job that may look like ours later: it is not. */
-static bool
-add_to_baseline(const Job *job, void *context)
-{
-	Baseline   *baseline = context;
-	Export	   *export = baseline->export;
-
-	if (job_fit(job, export->kind, export->forecast_id, export->time_period) != JOB_FITS_NOT)
-		baseline->complete = job_id_set_add(&export->others_jobs, job->job_id);
-	return baseline->complete;
-}
-
-/*
- * Without a readable list the submission goes ahead: the list is needed only
- * if the reply is lost, and then the outcome is unknown.
- */
-static ExportAction
-baseline_replied(Export *export, const Reply *reply, Instant now)
-{
-	Baseline	baseline = {export, true};
-
-	export->has_baseline = reply->http_status == 200 &&
-		reply_job_list(reply->body, reply->body_size, add_to_baseline, &baseline) &&
-		baseline.complete;
-	return go_to(export, STEP_SUBMIT, now);
-}
-
 static ExportAction
 submit_replied(Export *export, const Reply *reply, Instant now)
 {
@@ -339,7 +304,7 @@ explain_refusal_replied(Export *export, const Reply *reply, Instant now)
 }
 
 /* ----------
- * Looking up a lost submission
+ * The list of jobs
  * ----------
  */
 
@@ -375,6 +340,64 @@ search_job(const Job *job, void *context)
 	return true;
 }
 
+/* A lost submission's job may be among those of the list: adopt it, if it is sure. */
+static ExportAction
+found_in_list(Export *export, const Search *search, Instant now)
+{
+	if (search->fitting != 1 || !export->has_baseline || export->contested)
+		return finish(export, OUTCOME_SUBMISSION_UNKNOWN);
+
+	strcpy(export->job_id, search->job_id);
+	export->adopted = true;
+	return submitted(export, now);
+}
+
+typedef struct Baseline
+{
+	Export	   *export;
+	bool		complete;
+} Baseline;
+
+/* Remember a job that may look like ours later: it is not. */
+static bool
+add_to_baseline(const Job *job, void *context)
+{
+	Baseline   *baseline = context;
+	Export	   *export = baseline->export;
+
+	if (job_fit(job, export->kind, export->forecast_id, export->time_period) != JOB_FITS_NOT)
+		baseline->complete = job_id_set_add(&export->others_jobs, job->job_id);
+	return baseline->complete;
+}
+
+/*
+ * Without a readable list the submission goes ahead: the list is needed only
+ * if the reply is lost, and then the outcome is unknown. Where one was lost
+ * before and not found, its job may have turned up by now.
+ */
+static ExportAction
+baseline_replied(Export *export, const Reply *reply, Instant now)
+{
+	Baseline	baseline = {export, true};
+	Search		search = {.export = export};
+
+	if (export->lost_submissions > 0 && reply->http_status == 200 &&
+		reply_job_list(reply->body, reply->body_size, search_job, &search) &&
+		search.fitting + search.perhaps_fitting > 0)
+		return found_in_list(export, &search, now);
+
+	job_id_set_free(&export->others_jobs);
+	export->has_baseline = reply->http_status == 200 &&
+		reply_job_list(reply->body, reply->body_size, add_to_baseline, &baseline) &&
+		baseline.complete;
+	return go_to(export, STEP_SUBMIT, now);
+}
+
+/* ----------
+ * Looking up a lost submission
+ * ----------
+ */
+
 /* Clari never heard of the submission. */
 static ExportAction
 submission_not_found(Export *export, Instant now)
@@ -406,14 +429,8 @@ look_up_replied(Export *export, const Reply *reply, Instant now)
 		!reply_job_list(reply->body, reply->body_size, search_job, &search))
 		return try_again(export, export->rules.max_attempts, OUTCOME_SUBMISSION_UNKNOWN, now);
 
-	if (search.fitting == 1 && export->has_baseline && !export->contested)
-	{
-		strcpy(export->job_id, search.job_id);
-		export->adopted = true;
-		return submitted(export, now);
-	}
 	if (search.fitting > 0)
-		return finish(export, OUTCOME_SUBMISSION_UNKNOWN);
+		return found_in_list(export, &search, now);
 	if (!grace_over)
 		return look_up_again(export, now);
 	if (search.perhaps_fitting > 0)

@@ -149,7 +149,7 @@ refused(const Task *task)
 	failure->detail = clari_words(export);
 	if (strcmp(code, "no_such_forecast_config") == 0 && export->forecast_id != NULL)
 		failure->hint = psprintf("Clari has no forecast with the id %s that this key may see. "
-								 "The id is the last part of the forecast's address in Clari.",
+								 "An id is not the name on the screen: ask your Clari administrator.",
 								 quote_literal_cstr(export->forecast_id));
 	else if (strcmp(code, "invalid_jobId") == 0)
 		failure->hint = psprintf("The job is unknown, or has not finished. See: %s "

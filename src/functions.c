@@ -530,6 +530,7 @@ clari_export_all(PG_FUNCTION_ARGS)
 	char	   *server_name = server_arg(fcinfo, 4);
 	Datum	   *periods;
 	bool	   *nulls;
+	char	  **names;
 	int			n;
 
 	if (PG_ARGISNULL(1))
@@ -539,10 +540,19 @@ clari_export_all(PG_FUNCTION_ARGS)
 				 errhint("Use an array such as ARRAY['2026_Q2', '2026_Q3'].")));
 	deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), TEXTOID, -1, false, TYPALIGN_INT, &periods, &nulls, &n);
 
+	/* What is wrong with a later period is said before one is submitted. */
+	names = palloc(n * sizeof(char *));
+	for (int i = 0; i < n; i++)
+	{
+		names[i] = nulls[i] ? NULL : TextDatumGetCString(periods[i]);
+		submission.time_period = names[i];
+		submission_check(&submission);
+	}
+
 	InitMaterializedSRF(fcinfo, 0);
 	for (int i = 0; i < n; i++)
 	{
-		submission.time_period = nulls[i] ? NULL : TextDatumGetCString(periods[i]);
+		submission.time_period = names[i];
 		export_period((ReturnSetInfo *) fcinfo->resultinfo, &submission, server_name,
 					  i > 0 ? delay : -1);
 	}

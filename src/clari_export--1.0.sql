@@ -200,6 +200,7 @@ CREATE TABLE clari_export_request (
 
 COMMENT ON TABLE clari_export_request IS
 'exports to be made, one a row: insert one, and a worker or clari_export_drain() makes it; its result goes to clari_export_snapshot';
+COMMENT ON SEQUENCE clari_export_request_id_seq IS 'numbers the requests';
 COMMENT ON COLUMN clari_export_request.id IS 'identifies the request';
 COMMENT ON COLUMN clari_export_request.kind IS 'forecast, activity or audit_events';
 COMMENT ON COLUMN clari_export_request.forecast_id IS 'Clari''s id of the forecast';

@@ -64,6 +64,13 @@ report_hold(Task *task pg_attribute_unused(), HoldReason reason, Instant until)
 		ereport(NOTICE, (errmsg("waiting %lld s: %s", seconds, hold_phrase(reason))));
 }
 
+/* Whether the submission is on its way, and no reply to it has come. */
+static bool
+submission_is_sent(const Task *task)
+{
+	return task->export.step == STEP_SUBMIT && task->transfer != NULL;
+}
+
 /*
  * A cancel, a time-out or a shutdown is PostgreSQL's own error. It gets the
  * job id and how to go on, so that a submission is not lost with it.
@@ -81,7 +88,7 @@ add_job_to_interrupt(void *arg)
 				  task->export.job_id, task->account->server_name);
 		errhint("%s", job_hint(task));
 	}
-	else if (export_submission_is_open(&task->export))
+	else if (export_submission_is_open(&task->export) || submission_is_sent(task))
 	{
 		errdetail("A submission on server \"%s\" was under way.", task->account->server_name);
 		errhint("Look for its job with: SELECT * FROM clari_export_jobs(%s);",

@@ -92,6 +92,7 @@ send(Export *export, Instant not_before)
 		.not_before = not_before,
 	};
 
+	export->not_before = not_before;
 	return action;
 }
 
@@ -409,21 +410,28 @@ submission_not_found(Export *export, Instant now)
 	return begin_submission(export, now);
 }
 
+static Instant
+grace_end(const Export *export)
+{
+	return export->submitted_at + export->rules.submission_grace;
+}
+
 static ExportAction
 look_up_again(Export *export, Instant now)
 {
-	Instant		grace_end = export->submitted_at + export->rules.submission_grace;
 	Instant		next = now + backoff_delay(&export->rules.backoff, export->look_ups++);
 
 	export->tries = 0;
-	return send(export, now < grace_end ? instant_earlier(next, grace_end) : next);
+	return send(export, instant_earlier(next, instant_later(now, grace_end(export))));
 }
 
 static ExportAction
 look_up_replied(Export *export, const Reply *reply, Instant now)
 {
 	Search		search = {.export = export};
-	bool		grace_over = now >= export->submitted_at + export->rules.submission_grace;
+
+	/* The list says how it was when it was asked for, not when it arrived. */
+	bool		grace_over = export->not_before >= grace_end(export);
 
 	if (reply->http_status != 200 ||
 		!reply_job_list(reply->body, reply->body_size, search_job, &search))

@@ -118,6 +118,7 @@ typedef struct Export
 								 * way: given with GOAL_RESUME_UNKNOWN */
 
 	ExportStep	step;
+	Instant		not_before;		/* of the request at hand */
 	int			tries;			/* of the request at hand, failed ones */
 	int			submissions;	/* tried by this machine */
 	int			lost_submissions;

@@ -1283,6 +1283,24 @@ counts_the_grace_from_the_loss(void **state)
 	assert_int_equal(gap(clari, REQUEST_SUBMIT, 1), SECONDS(120 + 60));
 }
 
+/* A list that took its time shows what was before, when the grace was not over. */
+static void
+trusts_no_list_asked_for_during_the_grace(void **state)
+{
+	VirtualClari *clari = *state;
+	Answer		slow = answer_healthy();
+
+	slow.latency = SECONDS(100);
+	clari->listing_delay = SECONDS(30);
+	virtual_clari_next(clari, REQUEST_JOBS, answer_healthy());
+	virtual_clari_next(clari, REQUEST_JOBS, slow);
+	virtual_clari_next(clari, REQUEST_SUBMIT, answer_accepted(answer_failed(DELIVERY_LOST)));
+	run_export(clari, OUTCOME_DONE);
+	check_sequence(clari, "jSjjpr");
+	assert_int_equal(gap(clari, REQUEST_JOBS, 2), SECONDS(100));
+	assert_true(clari->export.adopted);
+}
+
 static void
 limit_the_rate_before_the_submission(VirtualClari *clari)
 {
@@ -1691,6 +1709,7 @@ main(void)
 		SCENARIO(is_undecided_after_endless_429s_for_the_list),
 		SCENARIO(submits_again_after_the_grace),
 		SCENARIO(counts_the_grace_from_the_loss),
+		SCENARIO(trusts_no_list_asked_for_during_the_grace),
 		SCENARIO(counts_no_hold_before_the_submission_as_grace),
 		SCENARIO(adopts_the_job_of_the_second_submission),
 		SCENARIO(adopts_a_job_listed_before_the_next_try),

@@ -391,6 +391,41 @@ COMMENT ON PROCEDURE clari_export_drain(int, interval, name) IS
  * ----------
  */
 
+-- One row for each *Value of an entry, or one without a value where there is
+-- none. Where an entry has several, forecastValue has the field's own type and
+-- the others have the type in their key: QUOTA for quotaValue. A text that is
+-- a number or an amount of money is in value too; value_text has every text.
+-- Weeks count from 0 in the order of the time frames of their period.
+CREATE FUNCTION clari_export_rows(
+	result jsonb,
+	OUT time_period text,
+	OUT week int,
+	OUT time_frame_id text,
+	OUT week_start date,
+	OUT week_end date,
+	OUT user_id text,
+	OUT user_name text,
+	OUT user_email text,
+	OUT crm_user_id text,
+	OUT role text,
+	OUT parent_role text,
+	OUT field_id text,
+	OUT field_name text,
+	OUT field_type text,
+	OUT value numeric,
+	OUT value_text text,
+	OUT currency text,
+	OUT is_updated bool,
+	OUT updated_by text,
+	OUT updated_at timestamptz)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'clari_export_rows'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+ROWS 10000;
+
+COMMENT ON FUNCTION clari_export_rows(jsonb) IS
+'turns the result of a forecast export, in either of Clari''s forms, into rows: one for each value of an entry';
+
 CREATE FUNCTION clari_export_time_period(
 	day date DEFAULT CURRENT_DATE,
 	first_month int DEFAULT 1)
@@ -520,3 +555,95 @@ LANGUAGE C VOLATILE;
 
 COMMENT ON FUNCTION clari_export_stat_reset() IS 'resets the counters of this database''s servers';
 REVOKE EXECUTE ON FUNCTION clari_export_stat_reset() FROM PUBLIC;
+
+-- An entry is the same in both results if its period, time frame, user, field
+-- and field type are. Where Clari's form 2 lacks a user's id, CRM id (or email,
+-- or name) and role stand in for it.
+CREATE FUNCTION clari_export_changes(
+	before jsonb,
+	after jsonb,
+	OUT change text,
+	OUT time_period text,
+	OUT week int,
+	OUT time_frame_id text,
+	OUT week_start date,
+	OUT user_id text,
+	OUT user_name text,
+	OUT role text,
+	OUT field_id text,
+	OUT field_name text,
+	OUT field_type text,
+	OUT before_value numeric,
+	OUT after_value numeric,
+	OUT difference numeric,
+	OUT before_text text,
+	OUT after_text text,
+	OUT before_currency text,
+	OUT after_currency text,
+	OUT updated_by text,
+	OUT updated_at timestamptz)
+RETURNS SETOF record
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT
+		CASE WHEN b.is_there AND a.is_there THEN 'changed' WHEN a.is_there THEN 'added' ELSE 'removed' END,
+		coalesce(a.time_period, b.time_period),
+		coalesce(a.week, b.week),
+		coalesce(a.time_frame_id, b.time_frame_id),
+		coalesce(a.week_start, b.week_start),
+		coalesce(a.user_id, b.user_id),
+		coalesce(a.user_name, b.user_name),
+		coalesce(a.role, b.role),
+		coalesce(a.field_id, b.field_id),
+		coalesce(a.field_name, b.field_name),
+		coalesce(a.field_type, b.field_type),
+		b.value,
+		a.value,
+		CASE WHEN a.value IS NOT NULL OR b.value IS NOT NULL
+			THEN coalesce(a.value, 0) - coalesce(b.value, 0) END,
+		b.value_text,
+		a.value_text,
+		b.currency,
+		a.currency,
+		a.updated_by,
+		a.updated_at
+	FROM (SELECT r.*, true AS is_there,
+			coalesce(r.user_id,
+				coalesce(r.crm_user_id, r.user_email, r.user_name, '') || ' ' || coalesce(r.role, '')) AS person
+		FROM clari_export_rows(before) AS r) AS b
+	FULL JOIN (SELECT r.*, true AS is_there,
+			coalesce(r.user_id,
+				coalesce(r.crm_user_id, r.user_email, r.user_name, '') || ' ' || coalesce(r.role, '')) AS person
+		FROM clari_export_rows(after) AS r) AS a
+	ON a.person = b.person
+		AND coalesce(a.time_frame_id, '') = coalesce(b.time_frame_id, '')
+		AND coalesce(a.field_id, a.field_name, '') = coalesce(b.field_id, b.field_name, '')
+		AND coalesce(a.field_type, '') = coalesce(b.field_type, '')
+		AND coalesce(a.time_period, '') = coalesce(b.time_period, '')
+	WHERE a.is_there IS NULL OR b.is_there IS NULL
+		OR a.value IS DISTINCT FROM b.value
+		OR a.currency IS DISTINCT FROM b.currency
+		OR (a.value IS NULL AND a.value_text IS DISTINCT FROM b.value_text);
+END;
+
+COMMENT ON FUNCTION clari_export_changes(jsonb, jsonb) IS
+'compares two results of the same forecast: entries added, removed and changed, with the value and who updated it';
+
+-- A snapshot of the quarter that was current is told by its result which one that was.
+CREATE VIEW clari_export_forecast WITH (security_invoker = true) AS
+SELECT s.request_id, s.forecast_id, s.exported_at, s.truncated, r.*
+FROM (
+	SELECT DISTINCT ON (forecast_id, period) request_id, forecast_id, exported_at, truncated, result,
+		coalesce(time_period, result #>> '{timePeriods,0,timePeriodId}', result #>> '{0,Timeframe}') AS period
+	FROM clari_export_snapshot
+	WHERE kind = 'forecast'
+	ORDER BY forecast_id, period, exported_at DESC, request_id DESC) AS s,
+	clari_export_rows(s.result) AS r;
+
+GRANT SELECT ON clari_export_forecast TO PUBLIC;
+
+COMMENT ON VIEW clari_export_forecast IS
+'rows of the latest snapshot of each forecast and time period that the role may see';
+COMMENT ON COLUMN clari_export_forecast.request_id IS 'the request whose snapshot it is';
+COMMENT ON COLUMN clari_export_forecast.exported_at IS 'when the snapshot was stored';
+COMMENT ON COLUMN clari_export_forecast.truncated IS 'Clari left out cells or rows of it';

@@ -1,0 +1,304 @@
+/*
+ * entries.c
+ *		The rows of a result in Clari's form 1: entries, and four arrays of what
+ *		they refer to.
+ *
+ * A first look at the entries finds the weeks, for a week's number depends on
+ * the others; a second one gives the rows out.
+ */
+#include "postgres.h"
+
+#include "utils/builtins.h"
+
+#include "dictionary.h"
+#include "forecast_values.h"
+#include "rows.h"
+#include "time_frames.h"
+
+#define FORECAST_VALUE		"forecastValue"
+#define VALUE_KEY_END		"Value"
+
+/* An id, and the columns that it stands for. */
+static const char *const user_names[] = {
+	"userId", "name", "email", "crmId", "hierarchyName", "parentHierarchyName",
+};
+static const RowColumn user_columns[] = {
+	ROW_USER_ID, ROW_USER_NAME, ROW_USER_EMAIL, ROW_CRM_USER_ID, ROW_ROLE, ROW_PARENT_ROLE,
+};
+static const char *const field_names[] = {"fieldId", "fieldName", "fieldType"};
+static const RowColumn field_columns[] = {ROW_FIELD_ID, ROW_FIELD_NAME, ROW_FIELD_TYPE};
+
+typedef struct NamedValue
+{
+	Slice		name;
+	JsonbValue	value;
+} NamedValue;
+
+/* The members of one entry. */
+typedef struct Entry
+{
+	JsonbValue	user_id;
+	JsonbValue	field_id;
+	JsonbValue	period;
+	JsonbValue	time_frame;
+	JsonbValue	currency;
+	JsonbValue	is_updated;
+	JsonbValue	updated_by;
+	JsonbValue	updated_on;
+	NamedValue *values;			/* of the keys that end in Value */
+	int			n_values;
+	int			values_allocated;
+} Entry;
+
+typedef struct EntryReader
+{
+	Row		   *row;
+	Dictionary *users;
+	Dictionary *fields;
+	Weeks	   *weeks;
+	MemoryContext context;
+	Entry		entry;			/* the one being read */
+} EntryReader;
+
+/* ----------
+ * Reading an entry
+ * ----------
+ */
+
+static JsonbValue *
+member_of_entry(Entry *entry, Slice name)
+{
+	const struct
+	{
+		const char *name;
+		JsonbValue *value;
+	}			members[] =
+	{
+		{"userId", &entry->user_id},
+		{"fieldId", &entry->field_id},
+		{"timePeriodId", &entry->period},
+		{"timeFrameId", &entry->time_frame},
+		{"currency", &entry->currency},
+		{"isUpdated", &entry->is_updated},
+		{"updatedBy", &entry->updated_by},
+		{"updatedOn", &entry->updated_on},
+	};
+
+	for (int i = 0; i < (int) lengthof(members); i++)
+		if (slice_is(name, members[i].name))
+			return members[i].value;
+	return NULL;
+}
+
+static bool
+is_value_key(Slice name)
+{
+	int			end_length = (int) strlen(VALUE_KEY_END);
+
+	return name.length >= end_length &&
+		memcmp(name.text + name.length - end_length, VALUE_KEY_END, (size_t) end_length) == 0;
+}
+
+static NamedValue *
+add_value(EntryReader *reader)
+{
+	Entry	   *entry = &reader->entry;
+
+	if (entry->n_values == entry->values_allocated)
+	{
+		int			wanted = entry->values_allocated * 2 + 4;
+		Size		size = (Size) wanted * sizeof(NamedValue);
+
+		entry->values = entry->values == NULL ?
+			MemoryContextAlloc(reader->context, size) : repalloc_huge(entry->values, size);
+		entry->values_allocated = wanted;
+	}
+	return &entry->values[entry->n_values++];
+}
+
+static void
+clear_entry(Entry *entry)
+{
+	entry->user_id.type = entry->field_id.type = entry->period.type = entry->time_frame.type =
+		entry->currency.type = entry->is_updated.type = entry->updated_by.type = entry->updated_on.type = jbvNull;
+	entry->n_values = 0;
+}
+
+static void
+read_entry(EntryReader *reader, JsonbContainer *object)
+{
+	JsonbIterator *iterator = JsonbIteratorInit(object);
+	JsonbIteratorToken token;
+	JsonbValue	item;
+	JsonbValue	ignored;
+
+	clear_entry(&reader->entry);
+	while ((token = JsonbIteratorNext(&iterator, &item, true)) != WJB_DONE)
+	{
+		Slice		name;
+		JsonbValue *target;
+
+		if (token != WJB_KEY)
+			continue;
+		name = jsonb_scalar(&item);
+		target = member_of_entry(&reader->entry, name);
+		if (target == NULL && is_value_key(name))
+		{
+			NamedValue *named = add_value(reader);
+
+			named->name = name;
+			target = &named->value;
+		}
+		JsonbIteratorNext(&iterator, target != NULL ? target : &ignored, true);
+	}
+}
+
+/* ----------
+ * Putting its rows
+ * ----------
+ */
+
+/* What an id stands for; the id alone, if nothing tells. */
+static void
+set_reference(Row *row, Dictionary *dictionary, Slice id, const RowColumn *columns, int n)
+{
+	text	  **texts = dictionary_find(dictionary, id);
+
+	if (texts == NULL)
+		row_set_text(row, columns[0], id);
+	for (int i = 0; texts != NULL && i < n; i++)
+		if (texts[i] != NULL)
+			row_set(row, columns[i], PointerGetDatum(texts[i]));
+}
+
+static void
+set_week(Row *row, const Week *week)
+{
+	if (week == NULL)
+		return;
+	row_set(row, ROW_WEEK, Int32GetDatum(week->number));
+	if (week->has_start)
+		row_set(row, ROW_WEEK_START, DateADTGetDatum(week->start));
+	if (week->has_end)
+		row_set(row, ROW_WEEK_END, DateADTGetDatum(week->end));
+}
+
+/* {"code", "symbol"}, or the code alone. */
+static Slice
+currency_code(const JsonbValue *currency)
+{
+	return jsonb_is_container(currency) ?
+		jsonb_member_scalar(currency->val.binary.data, "code") : jsonb_scalar(currency);
+}
+
+static void
+set_update(Row *row, const Entry *entry)
+{
+	bool		is_updated;
+	TimestampTz updated_at;
+
+	if (read_answer(jsonb_scalar(&entry->is_updated), &is_updated))
+		row_set(row, ROW_IS_UPDATED, BoolGetDatum(is_updated));
+	row_set_text(row, ROW_UPDATED_BY, jsonb_scalar(&entry->updated_by));
+	if (read_epoch_milliseconds(jsonb_scalar(&entry->updated_on), &updated_at))
+		row_set(row, ROW_UPDATED_AT, TimestampTzGetDatum(updated_at));
+}
+
+static void
+set_all_but_value(EntryReader *reader)
+{
+	Row		   *row = reader->row;
+	const Entry *entry = &reader->entry;
+	Slice		period = jsonb_scalar(&entry->period);
+	Slice		time_frame = jsonb_scalar(&entry->time_frame);
+
+	row_clear(row);
+	row_set_text(row, ROW_TIME_PERIOD, period);
+	row_set_text(row, ROW_TIME_FRAME_ID, time_frame);
+	set_week(row, weeks_find(reader->weeks, period, time_frame));
+	set_reference(row, reader->users, jsonb_scalar(&entry->user_id), user_columns, lengthof(user_columns));
+	set_reference(row, reader->fields, jsonb_scalar(&entry->field_id), field_columns, lengthof(field_columns));
+	row_set_text(row, ROW_CURRENCY, currency_code(&entry->currency));
+	set_update(row, entry);
+}
+
+/*
+ * One of several values of an entry. The field's own type is that of its
+ * forecast value; the others are told apart by the types in their keys.
+ */
+static void
+set_type_of_value(Row *row, Slice name)
+{
+	char		type[FIELD_TYPE_SIZE];
+
+	if (slice_is(name, FORECAST_VALUE))
+		return;
+	field_type_write(name.text, (size_t) name.length, type);
+	row_set(row, ROW_FIELD_TYPE, CStringGetTextDatum(type));
+}
+
+static void
+put_entry(JsonbContainer *object, void *argument)
+{
+	EntryReader *reader = argument;
+	Entry	   *entry = &reader->entry;
+	Row		   *row = reader->row;
+
+	read_entry(reader, object);
+	set_all_but_value(reader);
+	if (entry->n_values == 0)
+		row_put(row);
+	for (int i = 0; i < entry->n_values; i++)
+	{
+		Datum		type = row->values[ROW_FIELD_TYPE];
+		bool		type_is_null = row->nulls[ROW_FIELD_TYPE];
+
+		if (entry->n_values > 1)
+			set_type_of_value(row, entry->values[i].name);
+		row_set_value(row, &entry->values[i].value);
+		row_put(row);
+		row->values[ROW_FIELD_TYPE] = type;
+		row->nulls[ROW_FIELD_TYPE] = type_is_null;
+	}
+}
+
+/* ----------
+ * The whole result
+ * ----------
+ */
+
+static void
+add_week_of_entry(JsonbContainer *object, void *argument)
+{
+	weeks_add(argument, jsonb_member_scalar(object, "timePeriodId"), jsonb_member_scalar(object, "timeFrameId"));
+}
+
+static Weeks *
+read_weeks(JsonbContainer *result, JsonbContainer *entries)
+{
+	Weeks	   *weeks = weeks_make();
+	TimeFrames *frames = time_frames_read(result);
+	Week	  **list;
+	int			n;
+
+	time_frames_add_weeks(frames, weeks);
+	jsonb_visit_objects(entries, add_week_of_entry, weeks);
+	list = weeks_number(weeks, &n);
+	for (int i = 0; i < n; i++)
+		time_frames_date_week(frames, list[i]);
+	return weeks;
+}
+
+void
+entries_put_rows(Row *row, JsonbContainer *result)
+{
+	JsonbContainer *entries = jsonb_member_array(result, "entries");
+	EntryReader reader = {.row = row, .context = CurrentMemoryContext};
+
+	if (entries == NULL)
+		return;
+	reader.users = dictionary_make(jsonb_member_array(result, "users"), user_names, lengthof(user_names));
+	reader.fields = dictionary_make(jsonb_member_array(result, "fields"), field_names, lengthof(field_names));
+	reader.weeks = read_weeks(result, entries);
+	jsonb_visit_objects(entries, put_entry, &reader);
+}

@@ -1,0 +1,60 @@
+/*
+ * rows.h
+ *		The rows of clari_export_rows(), and what fills them.
+ */
+#ifndef CLARI_ROWS_H
+#define CLARI_ROWS_H
+
+#include "jsonb_reader.h"
+
+/* The columns, in the order in which the function declares them. */
+typedef enum RowColumn
+{
+	ROW_TIME_PERIOD,
+	ROW_WEEK,
+	ROW_TIME_FRAME_ID,
+	ROW_WEEK_START,
+	ROW_WEEK_END,
+	ROW_USER_ID,
+	ROW_USER_NAME,
+	ROW_USER_EMAIL,
+	ROW_CRM_USER_ID,
+	ROW_ROLE,
+	ROW_PARENT_ROLE,
+	ROW_FIELD_ID,
+	ROW_FIELD_NAME,
+	ROW_FIELD_TYPE,
+	ROW_VALUE,
+	ROW_VALUE_TEXT,
+	ROW_CURRENCY,
+	ROW_IS_UPDATED,
+	ROW_UPDATED_BY,
+	ROW_UPDATED_AT,
+	ROW_COLUMNS
+} RowColumn;
+
+typedef struct Row
+{
+	Datum		values[ROW_COLUMNS];
+	bool		nulls[ROW_COLUMNS];
+	struct ReturnSetInfo *target;
+} Row;
+
+/* Make every column null. */
+extern void row_clear(Row *row);
+
+/* Set a column; without a text it becomes null. */
+extern void row_set(Row *row, RowColumn column, Datum value);
+extern void row_set_text(Row *row, RowColumn column, Slice text);
+
+/* Set value and value_text (and currency, if the text names one). */
+extern void row_set_value(Row *row, const JsonbValue *value);
+
+/* Give the row out; it keeps its columns. */
+extern void row_put(Row *row);
+
+/* The two forms of a result: put their rows. */
+extern void entries_put_rows(Row *row, JsonbContainer *result);
+extern void flat_rows_put_rows(Row *row, JsonbContainer *result);
+
+#endif							/* CLARI_ROWS_H */

@@ -126,6 +126,15 @@ timestamp_of(Instant instant)
 	return GetCurrentTimestamp() + ahead;
 }
 
+/* queue_end(), where a crash test may end it all; step is what is written. */
+static void
+commit(const char *step, bool durable)
+{
+	FAULT_POINT("before_commit", step);
+	queue_end(durable);
+	FAULT_POINT("after_commit", step);
+}
+
 /* ----------
  * The task's hooks: what is written while an export goes on
  * ----------
@@ -138,12 +147,10 @@ before_submission(Task *task)
 	Item	   *item = item_of(task);
 	QueueUpdate update;
 
-	FAULT_POINT("before_submitting");
 	if (!queue_begin())
 		return false;
 	update = queue_submitting(item->request_id, &task->export);
-	queue_end(true);
-	FAULT_POINT("after_submitting");
+	commit("submitting", true);
 	return update == QUEUE_UPDATED;
 }
 
@@ -153,7 +160,7 @@ before_look_up(Task *task)
 	if (!queue_begin())
 		return;
 	queue_exclude_owned_jobs(item_of(task)->request_id, &task->export);
-	queue_end(false);
+	commit("look_up", false);
 }
 
 /* Step 3 of a submission, and every poll after it. */
@@ -170,17 +177,13 @@ store_progress(Item *item)
 		update = queue_running(item->request_id, &task->export, next_poll_at);
 	else
 		update = queue_polled(item->request_id, &task->export, next_poll_at);
-	queue_end(!item->job_is_stored);
+	commit(item->job_is_stored ? "poll" : "running", !item->job_is_stored);
 	return update;
 }
 
 static void
 write_progress(Item *item)
 {
-	bool		first = !item->job_is_stored;
-
-	if (first)
-		FAULT_POINT("before_running");
 	switch (store_progress(item))
 	{
 		case QUEUE_UPDATED:
@@ -194,8 +197,6 @@ write_progress(Item *item)
 			abandon(item);
 			break;
 	}
-	if (first)
-		FAULT_POINT("after_running");
 }
 
 static void
@@ -419,15 +420,13 @@ finish_item(Item *item)
 {
 	QueueUpdate update = QUEUE_MOVED_ON;
 
-	FAULT_POINT("before_finish");
 	if (!item->job_is_stored && export_may_have_job(&item->task->export))
 		write_progress(item);
 	if (queue_begin())
 	{
 		update = store_ending(item);
-		queue_end(true);
+		commit("finish", true);
 	}
-	FAULT_POINT("after_finish");
 
 	if (update == QUEUE_LOCKED)
 		item->write_again_at = http_now() + TRY_AGAIN_AFTER;
@@ -778,7 +777,7 @@ look_at_queue(void)
 		next_look = instant_earlier(next_look, instant_of(next_due));
 		if (owners != NIL)
 			next_look = instant_earlier(next_look, http_now() + LOOK_AT_LATEST);
-		queue_end(false);
+		commit("look", false);
 	}
 	remove_empty_lanes();
 	forget_pass();

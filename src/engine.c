@@ -8,6 +8,7 @@
 #include "utils/memutils.h"
 
 #include "engine.h"
+#include "fault.h"
 #include "stat.h"
 #include "wait_event.h"
 
@@ -208,7 +209,10 @@ try_to_send(Task *task, Instant now)
 		!task->hooks->before_submission(task))
 		task->action.finished = true;
 	else
+	{
+		FAULT_POINT("before_send", export_step_name(task->export.step));
 		start_transfer(task);
+	}
 }
 
 /* ----------
@@ -268,6 +272,9 @@ warn_of_status(Task *task)
 static void
 take_reply(Task *task, const Reply *reply)
 {
+	const char *step = export_step_name(task->export.step);
+
+	FAULT_POINT("at_reply", step);
 	if (task->export.step == STEP_LOOK_UP && task->hooks->before_look_up != NULL)
 		task->hooks->before_look_up(task);
 
@@ -278,10 +285,11 @@ take_reply(Task *task, const Reply *reply)
 	if (!task->action.finished)
 		drop_transfer(task);
 
-	elog(DEBUG1, "clari_export: job \"%s\": HTTP %d, next request in %.3f s",
-		 task->export.job_id, task->export.http_status,
+	elog(DEBUG1, "clari_export: %s, job \"%s\": HTTP %d, next request in %.3f s",
+		 step, task->export.job_id, task->export.http_status,
 		 task->action.finished ? 0.0 : (double) (task->due - http_now()) / SECONDS(1));
 	warn_of_status(task);
+	FAULT_POINT("after_reply", step);
 	if (task->hooks->progressed != NULL)
 		task->hooks->progressed(task);
 }

@@ -23,6 +23,27 @@
 #define CODE_CANNOT_CANCEL	"export_failed_to_cancel"
 #define CODE_INVALID_JOB	"invalid_jobId"
 
+const char *
+export_step_name(ExportStep step)
+{
+	static const char *const names[] = {
+		[STEP_CHECK_QUOTA] = "check_quota",
+		[STEP_BASELINE] = "baseline",
+		[STEP_SUBMIT] = "submit",
+		[STEP_EXPLAIN_REFUSAL] = "explain_refusal",
+		[STEP_LOOK_UP] = "look_up",
+		[STEP_POLL] = "poll",
+		[STEP_FETCH] = "fetch",
+		[STEP_CANCEL] = "cancel",
+		[STEP_STATUS] = "status",
+		[STEP_JOBS] = "jobs",
+		[STEP_LIMITS] = "limits",
+		[STEP_FINISHED] = "finished",
+	};
+
+	return names[step];
+}
+
 void
 export_init(Export *export, ExportGoal goal, const ExportRules *rules,
 			ExportKind kind, const char *forecast_id,

@@ -77,6 +77,9 @@ typedef enum ExportStep
 	STEP_FINISHED,
 } ExportStep;
 
+/* A word for a step, such as "submit". */
+extern const char *export_step_name(ExportStep step);
+
 /* How a machine ended. */
 typedef enum ExportOutcome
 {

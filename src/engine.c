@@ -9,6 +9,7 @@
 
 #include "engine.h"
 #include "fault.h"
+#include "result.h"
 #include "stat.h"
 #include "wait_event.h"
 
@@ -269,10 +270,32 @@ warn_of_status(Task *task)
 			 errdetail("It is taken for a job in progress.")));
 }
 
+/* What came of a request and when the next one goes out, for whoever listens. */
+static void
+log_reply(const Task *task, RequestKind request)
+{
+	const Export *export = &task->export;
+	const char *news = "";
+	const char *plan = "";
+	char		path[REQUEST_PATH_SIZE];
+
+	if (!message_level_is_interesting(DEBUG1) ||
+		!request_path(request, export->kind, export->forecast_id, export->job_id, path, sizeof(path)))
+		return;
+	if (request == REQUEST_STATUS && export->http_status == 200 && export->has_job)
+		news = psprintf(", job %s", text_from_clari(export->job.status));
+	if (!task->action.finished)
+		plan = psprintf(", next request in %.3f s",
+						(double) Max(task->due - http_now(), 0) / SECONDS(1));
+	elog(DEBUG1, "clari_export: %s %s: HTTP %d%s%s",
+		 request_method(request), path, export->http_status, news, plan);
+}
+
 static void
 take_reply(Task *task, const Reply *reply)
 {
 	const char *step = export_step_name(task->export.step);
+	RequestKind request = task->action.request;
 
 	FAULT_POINT("at_reply", step);
 	if (task->export.step == STEP_LOOK_UP && task->hooks->before_look_up != NULL)
@@ -285,9 +308,7 @@ take_reply(Task *task, const Reply *reply)
 	if (!task->action.finished)
 		drop_transfer(task);
 
-	elog(DEBUG1, "clari_export: %s, job \"%s\": HTTP %d, next request in %.3f s",
-		 step, task->export.job_id, task->export.http_status,
-		 task->action.finished ? 0.0 : (double) (task->due - http_now()) / SECONDS(1));
+	log_reply(task, request);
 	warn_of_status(task);
 	FAULT_POINT("after_reply", step);
 	if (task->hooks->progressed != NULL)

@@ -2,10 +2,11 @@
 CREATE EXTENSION clari_export;
 SELECT extname, extversion, extrelocatable FROM pg_extension WHERE extname = 'clari_export';
 
+-- Without the row types, of which some versions of PostgreSQL keep a record of their own.
 CREATE TEMPORARY VIEW object AS
     SELECT classid, objid, pg_describe_object(classid, objid, 0) COLLATE "C" AS name
     FROM pg_depend
-    WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
+    WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e' AND classid <> 'pg_type'::regclass
       AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'clari_export');
 
 SELECT name FROM object ORDER BY name;

@@ -62,15 +62,6 @@ for my $name (sort keys %signatures)
 	is($found, "$arguments -> $result v", "the signature of $name");
 }
 
-is( $session->value(
-		q{SELECT string_agg(p.proname, ' ') FROM pg_proc p JOIN pg_depend d ON d.objid = p.oid
-		  JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'clari_export'
-		  WHERE d.classid = 'pg_proc'::regclass AND d.deptype = 'e'
-		  AND (NOT has_function_privilege('public', p.oid, 'EXECUTE') AND p.proacl IS NOT NULL
-			OR obj_description(p.oid, 'pg_proc') IS NULL)}),
-	'',
-	'every function has a comment, and EXECUTE stays with PUBLIC');
-
 # ----------
 # Calls: what each function looks like in a statement
 # ----------

@@ -39,7 +39,7 @@ use ClariSim;
 
 use constant {
 	WAIT_SECONDS    => 60,
-	SESSION_SECONDS => 120,
+	SESSION_SECONDS => 60,
 	PAUSE_SECONDS   => 0.005,
 };
 

@@ -266,7 +266,8 @@ warn_of_status(Task *task)
 		return;
 	task->warned_of_status = true;
 	ereport(WARNING,
-			(errmsg("Clari reports an unknown status \"%s\" for job %s", job->status, task->export.job_id),
+			(errmsg("Clari reports an unknown status \"%s\" for job %s",
+					text_from_clari(job->status), task->export.job_id),
 			 errdetail("It is taken for a job in progress.")));
 }
 

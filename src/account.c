@@ -291,7 +291,7 @@ PG_FUNCTION_INFO_V1(clari_export_fdw_validator);
 /*
  * Check the options of a server or a mapping as they will be afterwards.
  *
- * Arguments: options text[], catalog oid. Errors: HV00B, HV00D, 22023, 42501.
+ * Arguments: options text[], catalog oid. Errors: HV002, HV00D, 22023, 42501.
  */
 Datum
 clari_export_fdw_validator(PG_FUNCTION_ARGS)

@@ -103,6 +103,42 @@ job_hint(const Task *task)
 					statement_about_job(task, "clari_export_cancel"));
 }
 
+/* A key shorter than this is a part of ordinary words. */
+#define SHORTEST_HIDDEN_KEY	4
+
+/*
+ * text without the API key: what Clari or a gateway says may repeat what it
+ * was sent.
+ */
+static char *
+without_key(char *text, const char *api_key)
+{
+	StringInfoData cleaned;
+	char	   *found = text != NULL ? strstr(text, api_key) : NULL;
+
+	if (found == NULL)
+		return text;
+	initStringInfo(&cleaned);
+	for (; found != NULL; found = strstr(text, api_key))
+	{
+		appendBinaryStringInfo(&cleaned, text, (int) (found - text));
+		appendStringInfoString(&cleaned, "***");
+		text = found + strlen(api_key);
+	}
+	appendStringInfoString(&cleaned, text);
+	return cleaned.data;
+}
+
+static void
+hide_key(Failure *failure, const Account *account)
+{
+	if (strlen(account->api_key) < SHORTEST_HIDDEN_KEY)
+		return;
+	failure->message = without_key(failure->message, account->api_key);
+	failure->detail = without_key(failure->detail, account->api_key);
+	failure->hint = without_key(failure->hint, account->api_key);
+}
+
 static bool
 job_is_lost(const Export *export)
 {
@@ -114,6 +150,7 @@ failure_add_job(Failure *failure, const Task *task)
 {
 	char	   *job;
 
+	hide_key(failure, task->account);
 	if (!export_may_have_job(&task->export))
 		return;
 	job = psprintf("Job %s of server \"%s\".", task->export.job_id, task->account->server_name);
@@ -221,7 +258,8 @@ poll_timeout(const Task *task)
 	Failure    *failure = failure_make(ERRCODE_CLARI_POLL_TIMEOUT,
 									   "Clari's export job did not end within %d status requests", export->polls);
 
-	failure->detail = psprintf("Its last status is %s.", export->has_job ? export->job.status : "not known");
+	failure->detail = psprintf("Its last status is %s.",
+							   export->has_job ? text_from_clari(export->job.status) : "not known");
 	return failure;
 }
 

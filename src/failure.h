@@ -39,8 +39,8 @@ extern Failure *failure_make(int sqlstate, const char *message,...) pg_attribute
 extern Failure *failure_of_task(const Task *task);
 
 /*
- * Complete a failure of a task that has a job: the DETAIL names the job, the
- * HINT how to go on with it.
+ * Complete a failure of a task: the API key is taken out of it, and if there
+ * is a job the DETAIL names it and the HINT says how to go on with it.
  */
 extern void failure_add_job(Failure *failure, const Task *task);
 

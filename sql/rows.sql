@@ -27,6 +27,7 @@ INSERT INTO form_1 VALUES ('{
 		{"timeFrameId": "W_02", "startDate": "2026-07-15", "endDate": "2026-07-21"},
 		{"timeFrameId": "W_00", "startDate": "2026-07-01", "endDate": "2026-07-07"},
 		{"timeFrameId": "W_01", "startDate": "2026-07-08", "endDate": "2026-07-14"}]}');
+ANALYZE form_1;
 \x
 SELECT r.* FROM form_1, clari_export_rows(result) AS r;
 \x
@@ -49,6 +50,7 @@ INSERT INTO form_2 VALUES ('[
 	{"User": "Zoë Weber", "Email": "zoe@example.com", "CRM User ID": "005B", "Role": "Worldwide", "Parent Role": "",
 		"Timeframe": "2026_Q3", "Field": "Quota", "Week": 1, "Start Day": "07/08/2026", "End Day": "07/14/2026",
 		"Data Type": "Quota", "Data Value": "(€1,200.50)"}]');
+ANALYZE form_2;
 \x
 SELECT r.* FROM form_2, clari_export_rows(result) AS r LIMIT 2;
 \x

@@ -420,8 +420,7 @@ CREATE FUNCTION clari_export_rows(
 	OUT updated_at timestamptz)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'clari_export_rows'
-LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
-ROWS 10000;
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 
 COMMENT ON FUNCTION clari_export_rows(jsonb) IS
 'turns the result of a forecast export, in either of Clari''s forms, into rows: one for each value of an entry';

@@ -274,6 +274,34 @@ lists_jobs(void **state)
 }
 
 static void
+starts_from_nothing(void **state)
+{
+	char		job_id[JOB_ID_SIZE];
+	VirtualClari *clari = *state;
+	Export		export;
+
+	memset(&export, 0xFF, sizeof(export));
+	memset(job_id, '1', sizeof(job_id));
+	job_id[sizeof(job_id) - 1] = '\0';
+	export_init(&export, GOAL_POLL, &clari->rules, EXPORT_FORECAST, NULL, NULL, job_id);
+	assert_string_equal(export.job_id, job_id);
+	assert_int_equal(export.polls, 0);
+	assert_int_equal(export.others_jobs.n, 0);
+	assert_int_equal(export.outcome, OUTCOME_NONE);
+	export_free(&export);
+}
+
+static void
+takes_a_job_id_of_one_character(void **state)
+{
+	VirtualClari *clari = *state;
+
+	virtual_clari_next(clari, REQUEST_SUBMIT, answer_http(200, "{\"jobId\":\"1\"}"));
+	run(clari, GOAL_SUBMIT, NULL, OUTCOME_DONE);
+	assert_true(export_may_have_job(&clari->export));
+}
+
+static void
 asks_for_limits(void **state)
 {
 	VirtualClari *clari = *state;
@@ -582,9 +610,20 @@ REFUSAL_TEST(is_refused_a_bad_request, 400, "{\"code\":\"bad_request\"}", "bad_r
 REFUSAL_TEST(is_refused_with_a_message_alone, 400, "{\"message\":\"Bad Request\"}", "", OUTCOME_REFUSED)
 REFUSAL_TEST(is_refused_without_words, 404, "", "", OUTCOME_REFUSED)
 REFUSAL_TEST(is_redirected, 302, "", "", OUTCOME_REFUSED)
+REFUSAL_TEST(is_offered_choices, 300, "", "", OUTCOME_REFUSED)
 REFUSAL_TEST(is_not_authorized_with_a_bad_key, 401, "{\"message\":\"Unauthorized\"}", "", OUTCOME_NOT_AUTHORIZED)
 REFUSAL_TEST(is_not_authorized_without_optin, 401, "{\"code\":\"no_optin\"}", "no_optin", OUTCOME_NOT_AUTHORIZED)
 REFUSAL_TEST(is_not_authorized_by_403, 403, "<html>", "", OUTCOME_NOT_AUTHORIZED)
+
+static void
+is_redirected_from_a_status(void **state)
+{
+	VirtualClari *clari = *state;
+
+	virtual_clari_always(clari, REQUEST_STATUS, answer_http(300, ""));
+	run(clari, GOAL_POLL, "1", OUTCOME_REFUSED);
+	check_sequence(clari, "p");
+}
 
 static void
 is_not_authorized_to_see_a_job(void **state)
@@ -622,6 +661,39 @@ fetches_again_while_clari_disagrees_with_itself(void **state)
 	run_export(clari, OUTCOME_DONE);
 	check_sequence(clari, "jSpppprr");
 	assert_int_equal(gap(clari, REQUEST_RESULT, 1), SECONDS(5));
+}
+
+static void
+fetches_again_after_a_single_poll(void **state)
+{
+	VirtualClari *clari = *state;
+
+	clari->job_duration = 0;
+	virtual_clari_next(clari, REQUEST_RESULT, answer_http(400, "{\"code\":\"invalid_jobId\"}"));
+	run_export(clari, OUTCOME_DONE);
+	check_sequence(clari, "jSprr");
+}
+
+static void
+forgets_an_error_that_passed(void **state)
+{
+	VirtualClari *clari = *state;
+
+	virtual_clari_next(clari, REQUEST_RESULT, answer_http(400, "{\"code\":\"invalid_jobId\",\"message\":\"m\"}"));
+	run_export(clari, OUTCOME_DONE);
+	assert_string_equal(clari->export.error.code, "");
+	assert_string_equal(clari->export.error.message, "");
+}
+
+static void
+keeps_how_the_last_request_ended(void **state)
+{
+	VirtualClari *clari = *state;
+
+	virtual_clari_always(clari, REQUEST_RESULT, answer_failed(DELIVERY_LOST));
+	run_export(clari, OUTCOME_UNAVAILABLE);
+	assert_int_equal(clari->export.delivery, DELIVERY_LOST);
+	assert_int_equal(clari->export.http_status, 0);
 }
 
 static void
@@ -668,6 +740,22 @@ does_not_fetch_a_result_that_is_too_large_again(void **state)
 	virtual_clari_next(clari, REQUEST_RESULT, answer_failed(DELIVERY_TOO_LARGE));
 	run_export(clari, OUTCOME_BAD_RESPONSE);
 	check_sequence(clari, "jSppppr");
+}
+
+/* The failures before it were those of another request. */
+static void
+fetches_as_often_after_a_look_up_that_failed(void **state)
+{
+	VirtualClari *clari = *state;
+
+	clari->rules.max_attempts = 4;
+	virtual_clari_next(clari, REQUEST_JOBS, answer_healthy());
+	virtual_clari_next(clari, REQUEST_JOBS, answer_failed(DELIVERY_LOST));
+	virtual_clari_next(clari, REQUEST_JOBS, answer_failed(DELIVERY_LOST));
+	virtual_clari_next(clari, REQUEST_SUBMIT, answer_accepted(answer_failed(DELIVERY_LOST)));
+	virtual_clari_always(clari, REQUEST_RESULT, answer_failed(DELIVERY_LOST));
+	run_export(clari, OUTCOME_UNAVAILABLE);
+	assert_int_equal(virtual_clari_count(clari, REQUEST_RESULT), 4);
 }
 
 static void
@@ -917,6 +1005,18 @@ leaves_the_reserve_of_the_quota(void **state)
 }
 
 static void
+leaves_a_reserve_of_one(void **state)
+{
+	VirtualClari *clari = *state;
+
+	clari->rules.quota_reserve = 1;
+	clari->rules.give_way = true;
+	clari->available_monthly_quota = 0;
+	run_export(clari, OUTCOME_QUOTA_EXHAUSTED);
+	check_sequence(clari, "l");
+}
+
+static void
 submits_above_the_reserve_of_the_quota(void **state)
 {
 	VirtualClari *clari = *state;
@@ -962,6 +1062,18 @@ gives_up_an_unreachable_list_after_five_tries(void **state)
 	virtual_clari_always(clari, REQUEST_JOBS, answer_failed(DELIVERY_LOST));
 	run_export(clari, OUTCOME_UNAVAILABLE);
 	check_sequence(clari, "jjjjj");
+}
+
+/* The list is needed only if the reply is lost. */
+static void
+submits_without_a_list_that_is_too_large(void **state)
+{
+	VirtualClari *clari = *state;
+
+	virtual_clari_next(clari, REQUEST_JOBS, answer_failed(DELIVERY_TOO_LARGE));
+	run_export(clari, OUTCOME_DONE);
+	check_sequence(clari, "jSppppr");
+	assert_false(clari->export.has_baseline);
 }
 
 static void
@@ -1118,6 +1230,36 @@ does_not_adopt_a_job_of_the_baseline(void **state)
 	run_export(clari, OUTCOME_DONE);
 	assert_false(clari->export.adopted);
 	assert_int_equal(virtual_clari_count(clari, REQUEST_SUBMIT), 2);
+}
+
+/* What was there before is not ours, even if Clari does not say what it is. */
+static void
+passes_over_a_nameless_job_of_the_baseline(void **state)
+{
+	VirtualClari *clari = *state;
+
+	virtual_clari_add_job(clari, "", "");
+	virtual_clari_next(clari, REQUEST_SUBMIT, answer_failed(DELIVERY_LOST));
+	run_export(clari, OUTCOME_DONE);
+	assert_int_equal(virtual_clari_count(clari, REQUEST_SUBMIT), 2);
+}
+
+/* Each readable list starts the count of failures anew, here of two at most. */
+static void
+counts_failed_look_ups_in_a_row(void **state)
+{
+	VirtualClari *clari = *state;
+
+	clari->rules.max_attempts = 2;
+	clari->listing_delay = SECONDS(30);
+	for (int i = 0; i < 4; i++)
+	{
+		virtual_clari_next(clari, REQUEST_JOBS, answer_healthy());
+		virtual_clari_next(clari, REQUEST_JOBS, answer_failed(DELIVERY_LOST));
+	}
+	virtual_clari_next(clari, REQUEST_SUBMIT, answer_accepted(answer_failed(DELIVERY_LOST)));
+	run(clari, GOAL_SUBMIT, NULL, OUTCOME_DONE);
+	assert_true(clari->export.adopted);
 }
 
 static void
@@ -1346,6 +1488,25 @@ list_the_first_job_late(VirtualClari *clari)
 }
 
 static void
+name_no_job_late(VirtualClari *clari)
+{
+	if (virtual_clari_count(clari, REQUEST_SUBMIT) == 2 && clari->n_jobs == 0)
+		virtual_clari_add_job(clari, "", "");
+}
+
+static void
+is_undecided_by_a_nameless_job_before_the_next_try(void **state)
+{
+	VirtualClari *clari = *state;
+
+	clari->meanwhile = name_no_job_late;
+	virtual_clari_next(clari, REQUEST_SUBMIT, answer_failed(DELIVERY_LOST));
+	virtual_clari_next(clari, REQUEST_SUBMIT, answer_http(400, BODY_QUOTA_REACHED));
+	run_export(clari, OUTCOME_SUBMISSION_UNKNOWN);
+	assert_int_equal(virtual_clari_count(clari, REQUEST_SUBMIT), 2);
+}
+
+static void
 adopts_a_job_listed_before_the_next_try(void **state)
 {
 	VirtualClari *clari = *state;
@@ -1360,6 +1521,20 @@ adopts_a_job_listed_before_the_next_try(void **state)
 	assert_int_equal(clari->n_jobs, 1);
 	assert_true(clari->export.adopted);
 	assert_string_equal(clari->export.job_id, clari->jobs[0].job_id);
+}
+
+/* The look-ups of the second submission begin with the base delay again. */
+static void
+looks_up_each_submission_by_the_whole_timetable(void **state)
+{
+	VirtualClari *clari = *state;
+	int			first;
+
+	virtual_clari_always(clari, REQUEST_SUBMIT, answer_failed(DELIVERY_LOST));
+	run_export(clari, OUTCOME_UNAVAILABLE);
+	first = virtual_clari_count(clari, REQUEST_JOBS) / 2;
+	for (int n = 1; n < first; n++)
+		assert_int_equal(gap(clari, REQUEST_JOBS, n), gap(clari, REQUEST_JOBS, first + n));
 }
 
 static void
@@ -1616,6 +1791,8 @@ main(void)
 		SCENARIO(asks_for_one_status_whatever_comes_back),
 		SCENARIO(fetches_a_result),
 		SCENARIO(lists_jobs),
+		SCENARIO(starts_from_nothing),
+		SCENARIO(takes_a_job_id_of_one_character),
 		SCENARIO(asks_for_limits),
 		SCENARIO(takes_unreadable_limits_for_a_bad_response),
 		SCENARIO(cancels_a_job),
@@ -1650,16 +1827,22 @@ main(void)
 		SCENARIO(is_refused_with_a_message_alone),
 		SCENARIO(is_refused_without_words),
 		SCENARIO(is_redirected),
+		SCENARIO(is_offered_choices),
 		SCENARIO(is_not_authorized_with_a_bad_key),
 		SCENARIO(is_not_authorized_without_optin),
 		SCENARIO(is_not_authorized_by_403),
+		SCENARIO(is_redirected_from_a_status),
 		SCENARIO(is_not_authorized_to_see_a_job),
 		SCENARIO(exports_without_the_right_to_list_jobs),
 		SCENARIO(fetches_again_while_clari_disagrees_with_itself),
+		SCENARIO(fetches_again_after_a_single_poll),
+		SCENARIO(forgets_an_error_that_passed),
+		SCENARIO(keeps_how_the_last_request_ended),
 		SCENARIO(gives_up_a_result_that_never_comes),
 		SCENARIO(is_refused_the_result_of_a_running_job),
 		SCENARIO(fetches_again_after_failures),
 		SCENARIO(does_not_fetch_a_result_that_is_too_large_again),
+		SCENARIO(fetches_as_often_after_a_look_up_that_failed),
 		SCENARIO(gives_up_fetching_after_sixty_failures),
 		SCENARIO(polls_after_exactly_retry_after),
 		SCENARIO(polls_no_later_than_retry_after_allows),
@@ -1679,10 +1862,12 @@ main(void)
 		SCENARIO(takes_the_queue_for_full_where_the_limits_are_unreadable),
 		SCENARIO(asks_for_the_limits_again_after_a_429),
 		SCENARIO(leaves_the_reserve_of_the_quota),
+		SCENARIO(leaves_a_reserve_of_one),
 		SCENARIO(submits_above_the_reserve_of_the_quota),
 		SCENARIO(submits_again_without_look_up_what_was_not_sent),
 		SCENARIO(gives_up_an_unreachable_clari_after_five_tries),
 		SCENARIO(gives_up_an_unreachable_list_after_five_tries),
+		SCENARIO(submits_without_a_list_that_is_too_large),
 		SCENARIO(does_not_submit_where_trust_is_missing),
 		SCENARIO(does_not_submit_again_where_trust_is_missing),
 		SCENARIO(adopts_the_job_of_a_lost_submission),
@@ -1698,6 +1883,8 @@ main(void)
 		SCENARIO(looks_up_until_the_job_is_listed),
 		SCENARIO(looks_up_through_failures),
 		SCENARIO(does_not_adopt_a_job_of_the_baseline),
+		SCENARIO(passes_over_a_nameless_job_of_the_baseline),
+		SCENARIO(counts_failed_look_ups_in_a_row),
 		SCENARIO(does_not_adopt_a_job_that_does_not_fit),
 		SCENARIO(does_not_adopt_a_job_of_another_request),
 		SCENARIO(is_undecided_where_the_job_is_contested),
@@ -1712,7 +1899,9 @@ main(void)
 		SCENARIO(trusts_no_list_asked_for_during_the_grace),
 		SCENARIO(counts_no_hold_before_the_submission_as_grace),
 		SCENARIO(adopts_the_job_of_the_second_submission),
+		SCENARIO(is_undecided_by_a_nameless_job_before_the_next_try),
 		SCENARIO(adopts_a_job_listed_before_the_next_try),
+		SCENARIO(looks_up_each_submission_by_the_whole_timetable),
 		SCENARIO(never_submits_a_third_time),
 		SCENARIO(never_submits_a_third_time_after_unreadable_replies),
 		SCENARIO(resumes_with_the_job_it_finds),

@@ -44,6 +44,7 @@ typedef struct Item
 	dlist_node	node;
 	int64		request_id;
 	Task	   *task;
+	bool		claimed;		/* counts in requests_left */
 	bool		job_is_stored;	/* the row is running and has the job's id */
 	uint64		seen_in;		/* the last pass that saw it so */
 	Instant		write_again_at; /* 0: the row is up to date */
@@ -115,6 +116,27 @@ abandon(Item *item)
 	item->task->action.finished = true;
 }
 
+/* A request did not get as far as its submission: it does not count. */
+static void
+give_back(Item *item)
+{
+	if (item->claimed)
+		requests_left++;
+	item->claimed = false;
+}
+
+/*
+ * Somebody else's transaction holds the row of a request that was to be
+ * submitted. Others of the lane go first; it is looked at again in a moment.
+ */
+static void
+put_off(Item *item)
+{
+	lane_close(&item->task->ticket, false);
+	item->write_again_at = http_now() + TRY_AGAIN_AFTER;
+	give_back(item);
+}
+
 static TimestampTz
 timestamp_of(Instant instant)
 {
@@ -151,6 +173,8 @@ before_submission(Task *task)
 		return false;
 	update = queue_submitting(item->request_id, &task->export);
 	commit("submitting", true);
+	if (update == QUEUE_LOCKED)
+		put_off(item);
 	return update == QUEUE_UPDATED;
 }
 
@@ -393,7 +417,7 @@ store_result(void *arg)
 }
 
 static QueueUpdate
-store_ending(const Item *item)
+store_ending(Item *item)
 {
 	const Task *task = item->task;
 	Ending		ending = {.item = item};
@@ -403,7 +427,10 @@ store_ending(const Item *item)
 	if (task->export.outcome == OUTCOME_NONE)
 		return QUEUE_UPDATED;
 	if (is_held(task, &reason))
+	{
+		give_back(item);
 		return queue_hold(item->request_id, hold_reason_name(reason), timestamp_of(task->due));
+	}
 	if (task->export.outcome != OUTCOME_DONE)
 		return fail(item, failure_of_task(task));
 
@@ -503,6 +530,26 @@ has_items(const QueueLane *lane)
 		Item	   *item = dlist_container(Item, node, iter.cur);
 
 		if (memcmp(item->task->account->lane_key, lane->key, LANE_KEY_SIZE) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Whether a request of ours is on its way to being submitted: the lane's next
+ * one starts after that. One whose row is locked is not.
+ */
+static bool
+is_submitting(const QueueLane *lane)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &items)
+	{
+		Item	   *item = dlist_container(Item, node, iter.cur);
+
+		if (!item->job_is_stored && !task_is_finished(item->task) &&
+			memcmp(item->task->account->lane_key, lane->key, LANE_KEY_SIZE) == 0)
 			return true;
 	}
 	return false;
@@ -615,9 +662,27 @@ goes_first(const Request *a, int a_priority, TimestampTz a_run_after,
 	return a->id < b->id;
 }
 
-/* The lane's next request, or NULL; *account is its owner's. */
+/* The owner's first due request of those that we do not work on yet, or NULL. */
 static Request *
-next_request(const QueueLane *lane, const Account **account)
+first_unclaimed(const RequestOwner *owner, int *priority, TimestampTz *run_after)
+{
+	int64	   *claimed = palloc((Size) dispatcher_running() * sizeof(int64));
+	int			n = 0;
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &items)
+	{
+		Item	   *item = dlist_container(Item, node, iter.cur);
+
+		if (!item->job_is_stored)
+			claimed[n++] = item->request_id;
+	}
+	return queue_first_due(owner, claimed, n, priority, run_after);
+}
+
+/* The lane's next request; NULL if none is due, or their servers are paused. */
+static Request *
+next_request(const QueueLane *lane)
 {
 	Request    *best = NULL;
 	int			best_priority = 0;
@@ -629,15 +694,17 @@ next_request(const QueueLane *lane, const Account **account)
 	{
 		int			priority;
 		TimestampTz run_after;
-		Request    *request = queue_first_due(lfirst(owner), &priority, &run_after);
+		Request    *request;
 
-		if (request == NULL || find_item(request->id) != NULL ||
+		if (((Account *) lfirst(its_account))->paused)
+			continue;
+		request = first_unclaimed(lfirst(owner), &priority, &run_after);
+		if (request == NULL ||
 			!goes_first(request, priority, run_after, best, best_priority, best_run_after))
 			continue;
 		best = request;
 		best_priority = priority;
 		best_run_after = run_after;
-		*account = lfirst(its_account);
 	}
 	return best;
 }
@@ -656,13 +723,30 @@ report_hold(QueueLane *lane, const Request *request, LaneVerdict verdict)
 				queue_hold(request->id, hold_reason_name(verdict.reason), timestamp_of(verdict.until));
 			lane->reported_hold = verdict.until;
 			break;
-		case HOLD_PAUSED:
-			if (request->hold_reason == NULL ||
-				strcmp(request->hold_reason, hold_reason_name(HOLD_PAUSED)) != 0)
-				queue_hold(request->id, hold_reason_name(HOLD_PAUSED), DT_NOBEGIN);
-			break;
 		default:
 			break;
+	}
+}
+
+/* Tell the first request of each owner whose server is paused. */
+static void
+report_pauses(const QueueLane *lane)
+{
+	const char *paused = hold_reason_name(HOLD_PAUSED);
+	ListCell   *owner;
+	ListCell   *its_account;
+
+	forboth(owner, lane->owners, its_account, lane->accounts)
+	{
+		int			priority;
+		TimestampTz run_after;
+		Request    *request;
+
+		if (!((Account *) lfirst(its_account))->paused)
+			continue;
+		request = first_unclaimed(lfirst(owner), &priority, &run_after);
+		if (request != NULL && (request->hold_reason == NULL || strcmp(request->hold_reason, paused) != 0))
+			queue_hold(request->id, paused, DT_NOBEGIN);
 	}
 }
 
@@ -673,28 +757,26 @@ report_hold(QueueLane *lane, const Request *request, LaneVerdict verdict)
 static Instant
 start_next(QueueLane *lane)
 {
-	int			started = 0;
-
+	report_pauses(lane);
 	lane->has_waiting = false;
 	while (requests_left > 0)
 	{
-		const Account *account;
-		Request    *request = next_request(lane, &account);
+		Request    *request = next_request(lane);
 		LaneVerdict verdict = lane_look(&lane->ticket);
 
 		if (request == NULL)
 			return INSTANT_NEVER;
-		if (account->paused)
-			verdict = (LaneVerdict) {HOLD_PAUSED, INSTANT_NEVER};
-		if (verdict.reason != HOLD_NONE || started > 0)
+		if (is_submitting(lane))
+			verdict = (LaneVerdict) {HOLD_UNKNOWN_SUBMISSION, INSTANT_NEVER};
+		if (verdict.reason != HOLD_NONE)
 		{
 			report_hold(lane, request, verdict);
-			lane->has_waiting = verdict.reason != HOLD_PAUSED;
+			lane->has_waiting = true;
 			return verdict.until;
 		}
 		if (start_or_fail(request))
 		{
-			started++;
+			find_item(request->id)->claimed = true;
 			requests_left--;
 		}
 	}
@@ -843,7 +925,7 @@ notice_open_lanes(void)
 		QueueLane  *lane = dlist_container(QueueLane, node, iter.cur);
 
 		if ((!lane->ticket.driving && lane_drive(&lane->ticket)) ||
-			(lane->has_waiting && lane_look(&lane->ticket).reason == HOLD_NONE))
+			(lane->has_waiting && !is_submitting(lane) && lane_look(&lane->ticket).reason == HOLD_NONE))
 			next_look = 0;
 	}
 }

@@ -387,13 +387,20 @@ queue_active(const RequestOwner *owner)
  * at the first that is due.
  */
 Request *
-queue_first_due(const RequestOwner *owner, int *priority, TimestampTz *run_after)
+queue_first_due(const RequestOwner *owner, const int64 *left_out, int n_left_out,
+				int *priority, TimestampTz *run_after)
 {
 	Statement	statement = {0};
+	Datum	   *ids = palloc((Size) Max(n_left_out, 1) * sizeof(Datum));
 	bool		is_null;
 
+	for (int i = 0; i < n_left_out; i++)
+		ids[i] = Int64GetDatum(left_out[i]);
 	add_text(&statement, owner->server);
 	add_text(&statement, owner->role);
+	add_parameter(&statement, INT8ARRAYOID,
+				  PointerGetDatum(construct_array(ids, n_left_out, INT8OID, sizeof(int64),
+												  FLOAT8PASSBYVAL, TYPALIGN_DOUBLE)), false);
 	if (execute(&statement,
 				"WITH RECURSIVE level AS ("
 				" (SELECT priority FROM @request@"
@@ -408,7 +415,7 @@ queue_first_due(const RequestOwner *owner, int *priority, TimestampTz *run_after
 				" SELECT first.* FROM level, LATERAL ("
 				"  SELECT " REQUEST_COLUMNS ", priority, run_after FROM @request@ r"
 				"  WHERE r.state = 'queued' AND r.server = $1 AND r.requested_by = $2"
-				"  AND r.priority = level.priority AND r.run_after <= now()"
+				"  AND r.priority = level.priority AND r.run_after <= now() AND r.id <> ALL ($3)"
 				"  ORDER BY r.run_after, r.id LIMIT 1) first"
 				" ORDER BY level.priority DESC LIMIT 1") == 0)
 		return NULL;

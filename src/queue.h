@@ -104,8 +104,12 @@ extern List *queue_owners(const QueueScope *scope);
 /* Requests of an owner that are submitting or running, as a list of Request. */
 extern List *queue_active(const RequestOwner *owner);
 
-/* The owner's first due request, or NULL; *priority, *run_after order it. */
-extern Request *queue_first_due(const RequestOwner *owner, int *priority, TimestampTz *run_after);
+/*
+ * The owner's first due request, leaving out some, or NULL; *priority,
+ * *run_after order it.
+ */
+extern Request *queue_first_due(const RequestOwner *owner, const int64 *left_out, int n_left_out,
+								int *priority, TimestampTz *run_after);
 
 /*
  * When the next request becomes due, and the next that only a hold put off;

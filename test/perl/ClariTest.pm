@@ -30,6 +30,7 @@ use strict;
 use warnings;
 
 use Carp qw(croak);
+use JSON::PP ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -182,13 +183,104 @@ sub await_activity
 	return;
 }
 
+=head1 THE QUEUE
+
+=head2 $test->enqueue(%columns)
+
+Inserts a request for net_arr, or what the columns say, in the session C<session>; returns its id.
+
+=head2 $test->request($id), $test->requests($condition)
+
+The columns of a request as a hash; those of all that fulfil an SQL condition, by id.
+
+=cut
+
+sub enqueue
+{
+	my ($self, %columns) = @_;
+	my $session = delete $columns{session} || $self->session;
+	%columns = (forecast_id => 'net_arr', %columns);
+	my @names  = sort keys %columns;
+	my $values = join ', ', map { defined $columns{$_} ? "'$columns{$_}'" : 'NULL' } @names;
+	local $" = ', ';
+	return $session->value("INSERT INTO clari_export_request (@names) VALUES ($values) RETURNING id");
+}
+
+sub requests
+{
+	my ($self, $condition, $session) = @_;
+	$session ||= $self->session;
+	my $rows = $session->value(
+		"SELECT coalesce(json_agg(r ORDER BY id), '[]') FROM clari_export_request r WHERE $condition");
+	return @{ JSON::PP->new->decode($rows) };
+}
+
+sub request
+{
+	my ($self, $id, $session) = @_;
+	my ($request) = $self->requests("id = $id", $session);
+	return $request;
+}
+
+=head2 $test->await_state($state, @ids)
+
+Waits until all these requests are in that state, or C<$state> matches it; returns the last one. One that ends
+in another state is an exception. After the ids may come the session to ask in.
+
+=cut
+
+sub await_state
+{
+	my ($self, $state, @ids) = @_;
+	my $session = ref $ids[-1] ? pop @ids : $self->session;
+	my $request;
+	for my $id (@ids)
+	{
+		$self->await(
+			"request $id to be $state",
+			sub {
+				$request = $self->request($id, $session) or croak "request $id is gone";
+				return 1 if $request->{state} =~ /^(?:$state)$/;
+				croak "request $id is $request->{state}, not $state: " . ($request->{error_message} // '')
+				  if $request->{state} =~ /^(?:done|failed|cancelled)$/;
+				return 0;
+			});
+	}
+	return $request;
+}
+
+=head2 $test->worker_pid($database)
+
+The worker of the database as soon as it is there.
+
+=cut
+
+sub worker_pid
+{
+	my ($self, $database) = @_;
+	$database ||= 'postgres';
+	return $self->await(
+		"the worker of $database",
+		sub {
+			$self->session->value(
+				"SELECT pid FROM pg_stat_activity WHERE backend_type = 'clari_export worker' AND datname = '$database'");
+		});
+}
+
 package ClariTest::Session;
 
 use strict;
 use warnings;
 
 use Carp qw(croak);
+use PostgreSQL::Test::BackgroundPsql;
 use Test::More;
+
+# BackgroundPsql notes every query and its output; tests that ask again and again would fill the log.
+{
+	no warnings qw(redefine once);
+	*PostgreSQL::Test::BackgroundPsql::note = sub { };
+}
 
 sub new
 {

@@ -65,28 +65,33 @@ typedef struct EntryReader
  * ----------
  */
 
+/* Lengths are compared first: this looks at every key of every entry. */
+static const struct
+{
+	const char *name;
+	int			length;
+	size_t		offset;
+}			members[] =
+{
+#define MEMBER(name, field) {name, sizeof(name) - 1, offsetof(Entry, field)}
+	MEMBER("userId", user_id),
+	MEMBER("fieldId", field_id),
+	MEMBER("timePeriodId", period),
+	MEMBER("timeFrameId", time_frame),
+	MEMBER("currency", currency),
+	MEMBER("isUpdated", is_updated),
+	MEMBER("updatedBy", updated_by),
+	MEMBER("updatedOn", updated_on),
+#undef MEMBER
+};
+
 static JsonbValue *
 member_of_entry(Entry *entry, Slice name)
 {
-	const struct
-	{
-		const char *name;
-		JsonbValue *value;
-	}			members[] =
-	{
-		{"userId", &entry->user_id},
-		{"fieldId", &entry->field_id},
-		{"timePeriodId", &entry->period},
-		{"timeFrameId", &entry->time_frame},
-		{"currency", &entry->currency},
-		{"isUpdated", &entry->is_updated},
-		{"updatedBy", &entry->updated_by},
-		{"updatedOn", &entry->updated_on},
-	};
-
 	for (int i = 0; i < (int) lengthof(members); i++)
-		if (slice_is(name, members[i].name))
-			return members[i].value;
+		if (name.length == members[i].length &&
+			memcmp(name.text, members[i].name, (size_t) name.length) == 0)
+			return (JsonbValue *) ((char *) entry + members[i].offset);
 	return NULL;
 }
 

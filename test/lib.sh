@@ -16,6 +16,12 @@ job=
 step_log=
 exec {messages}>&2 </dev/null
 
+# What everything needs; the % stands for PostgreSQL's major version.
+packages=(
+	gcc libc6-dev make pkg-config libcurl4-openssl-dev libjson-c-dev python3
+	postgresql-% postgresql-server-dev-%
+)
+
 fail()
 {
 	printf '%s: %s\n' "${0##*/}" "$*" >&2
@@ -65,12 +71,12 @@ distribution_major()
 	apt-cache depends postgresql | sed -n 's/.*Depends: postgresql-\([0-9][0-9]*\)$/\1/p'
 }
 
-# What of the packages is not installed; the % in a name stands for PostgreSQL's major version.
+# Which of the packages are not installed.
 missing_packages()
 {
 	local package
 
-	for package in "${@//%/$major}"; do
+	for package in "${packages[@]//%/$major}"; do
 		dpkg-query --show --showformat '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed ||
 			echo "$package"
 	done
@@ -94,23 +100,23 @@ remove_drop_in()
 	fi
 }
 
-# Install what is missing of the packages (% as above) and set $major: PG_MAJOR, what is installed, or what
+# Install what is missing of the packages and set $major: PG_MAJOR, what is installed, or what
 # the distribution has. One at a time: a second caller waits, and finds nothing left to do.
 install_missing()
 {
 	local missing lock
 
 	major=${PG_MAJOR:-$(installed_major)}
-	if [ -n "$major" ] && [ -z "$(missing_packages "$@")" ]; then
+	if [ -n "$major" ] && [ -z "$(missing_packages)" ]; then
 		return
 	fi
-	is_root || fail "packages are missing; root can install them: $(missing_packages "$@" | paste -sd ' ')"
+	is_root || fail "packages are missing; root can install them: $(missing_packages | paste -sd ' ')"
 
 	exec {lock}</var/lib/dpkg
 	flock "$lock"
 	apt-get update --quiet || echo 'Going on with the package lists of before.'
 	major=${major:-$(distribution_major)}
-	mapfile -t missing < <(missing_packages "$@")
+	mapfile -t missing < <(missing_packages)
 	if [ "${#missing[@]}" -gt 0 ]; then
 		apt_install "${missing[@]}"
 	fi
@@ -168,13 +174,13 @@ copy_postgresql()
 	ln -s /usr/include "$work/pg/usr/include"
 }
 
-# Make $work with all that it needs of the packages, the sources not built yet.
+# Make $work, the sources in it not built yet.
 prepare()
 {
 	[ -d /var/lib/dpkg ] || fail 'this is for Debian and its derivatives'
 	work=$(mktemp -d /tmp/clari_export.XXXXXX)
 	mkdir "$work/src" "$work/tmp" "$work/log"
-	step install install_missing "$@"
+	step install install_missing
 	step copy copy_checkout
 	copy_postgresql
 	if is_root; then

@@ -1,15 +1,11 @@
 # servers.sh - a PostgreSQL and a simulated Clari, for the demonstration and the benchmarks
-#
-# To be read after lib.sh.
 # shellcheck shell=bash
+
+# shellcheck source=test/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 database=
 clari=
-
-packages=(
-	gcc libc6-dev make pkg-config libcurl4-openssl-dev libjson-c-dev
-	postgresql-% postgresql-server-dev-% python3
-)
 
 build()
 {

@@ -261,13 +261,14 @@ static void
 warn_of_status(Task *task)
 {
 	const Job  *job = &task->export.job;
+	char	   *status;
 
 	if (!task->export.has_job || job->known_status || task->warned_of_status)
 		return;
 	task->warned_of_status = true;
+	status = text_from_clari(job->status);	/* not inside ereport: it catches errors */
 	ereport(WARNING,
-			(errmsg("Clari reports an unknown status \"%s\" for job %s",
-					text_from_clari(job->status), task->export.job_id),
+			(errmsg("Clari reports an unknown status \"%s\" for job %s", status, task->export.job_id),
 			 errdetail("It is taken for a job in progress.")));
 }
 

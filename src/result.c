@@ -42,7 +42,8 @@ is_error_of_the_data(int sqlstate)
 	int			category = ERRCODE_TO_CATEGORY(sqlstate);
 
 	return category == ERRCODE_DATA_EXCEPTION || category == ERRCODE_PROGRAM_LIMIT_EXCEEDED ||
-		sqlstate == ERRCODE_INTERNAL_ERROR;
+		sqlstate == ERRCODE_INTERNAL_ERROR ||
+		sqlstate == ERRCODE_FEATURE_NOT_SUPPORTED;	/* an escape in SQL_ASCII */
 }
 
 static Failure *

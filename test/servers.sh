@@ -22,6 +22,7 @@ start_postgresql()
 		listen_addresses = ''
 		unix_socket_directories = '$work/socket'
 		shared_preload_libraries = 'clari_export'
+		clari_export.databases = '$database'
 	END
 	run pg_ctl start --pgdata="$work/data" --log="$work/log/server.log"
 	run createdb --host="$work/socket" --username="$(id -un)" "$database"

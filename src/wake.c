@@ -6,6 +6,7 @@
 
 #include "access/xact.h"
 #include "catalog/objectaccess.h"
+#include "catalog/pg_authid.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_foreign_server.h"
@@ -43,6 +44,7 @@ typedef struct WakeState
 static WakeState *state = NULL;
 static WorkerEntry *my_entry = NULL;
 static bool wake_pending = false;
+static bool launcher_wake_pending = false;
 static object_access_hook_type previous_object_access_hook = NULL;
 static ProcessUtility_hook_type previous_utility_hook = NULL;
 
@@ -189,31 +191,45 @@ at_transaction_end(XactEvent event, void *arg pg_attribute_unused())
 		case XACT_EVENT_PARALLEL_COMMIT:
 			if (wake_pending)
 				wake_worker();
-			wake_pending = false;
+			if (launcher_wake_pending)
+				set_latch_of(state->launcher_pid);
+			wake_pending = launcher_wake_pending = false;
 			break;
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PARALLEL_ABORT:
 		case XACT_EVENT_PREPARE:
-			wake_pending = false;
+			wake_pending = launcher_wake_pending = false;
 			break;
 		default:
 			break;
 	}
 }
 
-void
-wake_at_commit(void)
+static void
+watch_transaction_end(void)
 {
 	static bool registered = false;
 
+	if (!registered)
+		RegisterXactCallback(at_transaction_end, NULL);
+	registered = true;
+}
+
+void
+wake_at_commit(void)
+{
 	if (state == NULL)
 		return;
-	if (!registered)
-	{
-		RegisterXactCallback(at_transaction_end, NULL);
-		registered = true;
-	}
+	watch_transaction_end();
 	wake_pending = true;
+}
+
+/* A database is there for the launcher to see once it is committed. */
+static void
+wake_launcher_at_commit(void)
+{
+	watch_transaction_end();
+	launcher_wake_pending = true;
 }
 
 void
@@ -263,9 +279,9 @@ on_object_access(ObjectAccessType access, Oid class_id, Oid object_id, int sub_i
 	if (class_id == DatabaseRelationId && access == OAT_DROP)
 		stop_worker_of(object_id);
 	else if (class_id == DatabaseRelationId && access == OAT_POST_CREATE)
-		set_latch_of(state->launcher_pid);
+		wake_launcher_at_commit();
 	else if (class_id == ForeignServerRelationId || class_id == UserMappingRelationId ||
-			 class_id == ExtensionRelationId)
+			 class_id == ExtensionRelationId || class_id == AuthIdRelationId)
 		wake_at_commit();
 }
 

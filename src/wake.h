@@ -3,8 +3,8 @@
  *		Who works on which database's queue, and waking them.
  *
  * A worker sleeps until something changed that may concern it: the commit of
- * an insert into clari_export_request, of a changed server or mapping, of the
- * extension itself. Nothing polls. Without preloading there are no workers and
+ * an insert into clari_export_request, of a changed server, mapping or role, of
+ * the extension itself. Nothing polls. Without preloading there are no workers and
  * all of this does nothing.
  */
 #ifndef CLARI_WAKE_H

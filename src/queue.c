@@ -6,11 +6,13 @@
 
 #include "access/xact.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -42,6 +44,22 @@ void
 queue_set_transactions(QueueTransactions transactions)
 {
 	mode = transactions;
+}
+
+/*
+ * Keep the extension from being dropped, or moved, during the transaction: the
+ * snapshot that finds it may be older than the end of its tables. Returns false
+ * if it is not there.
+ */
+static bool
+lock_extension(void)
+{
+	Oid			extension = get_extension_oid("clari_export", true);
+
+	if (!OidIsValid(extension))
+		return false;
+	LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
+	return get_extension_oid("clari_export", true) == extension;
 }
 
 /* Find the extension's schema and its owner. */
@@ -126,7 +144,7 @@ queue_begin(void)
 	Oid			owner;
 
 	start_transaction();
-	found = find_extension(&owner);
+	found = lock_extension() && find_extension(&owner);
 	if (found)
 		enter_owner(owner);
 	else

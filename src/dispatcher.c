@@ -803,6 +803,16 @@ drop_moved_on(void)
 	}
 }
 
+/* The extension is gone, and with it every request. */
+static void
+abandon_all(void)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &items)
+		abandon(dlist_container(Item, node, iter.cur));
+}
+
 static void
 work_on_lanes(void)
 {
@@ -861,6 +871,8 @@ look_at_queue(void)
 			next_look = instant_earlier(next_look, http_now() + LOOK_AT_LATEST);
 		commit("look", false);
 	}
+	else
+		abandon_all();
 	remove_empty_lanes();
 	forget_pass();
 }
@@ -934,10 +946,14 @@ void
 dispatcher_step(Instant until, bool look)
 {
 	MemoryContext old_context = MemoryContextSwitchTo(pass_context);
+	int			running = dispatcher_running();
 
 	if (look || http_now() >= next_look)
 		look_at_queue();
-	engine_step(instant_earlier(until, instant_earlier(next_look, next_write())), waits_for_lanes());
+
+	/* Let the caller tell that something was started before it waits for it. */
+	if (dispatcher_running() == running)
+		engine_step(instant_earlier(until, instant_earlier(next_look, next_write())), waits_for_lanes());
 	finish_items();
 	notice_open_lanes();
 	MemoryContextSwitchTo(old_context);

@@ -18,8 +18,9 @@
 extern void dispatcher_start(const QueueScope *scope, int max_requests);
 
 /*
- * Work until the moment comes, the latch is set, or something happened: look
- * at the queue if look is true or it is time, send, receive, store.
+ * Work until the moment comes, the latch is set, or something happened, the
+ * start of a request included: look at the queue if look is true or it is
+ * time, send, receive, store.
  */
 extern void dispatcher_step(Instant until, bool look);
 

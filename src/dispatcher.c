@@ -401,13 +401,10 @@ store_result(void *arg)
 	Ending	   *ending = arg;
 	const Task *task = ending->item->task;
 	Failure    *failure;
-	Jsonb	   *result = result_to_jsonb(task_last_reply(task), &failure);
+	Jsonb	   *result = result_of_export(task, &failure);
 
-	if (failure == NULL && task->export.kind == EXPORT_FORECAST)
-		failure = result_check_period(result, task->export.time_period);
 	if (failure != NULL)
 	{
-		failure_add_job(failure, task);
 		ending->update = fail(ending->item, failure);
 		return;
 	}

@@ -139,6 +139,15 @@ hide_key(Failure *failure, const Account *account)
 	failure->hint = without_key(failure->hint, account->api_key);
 }
 
+/* How to get at a result that jsonb cannot hold. */
+static char *
+download_hint(const Task *task)
+{
+	return psprintf("The result stays at Clari for about 30 days. Fetch it into a file with: "
+					"curl -H 'apikey: ...' %s/export/jobs/%s/results",
+					task->account->base_url, task->export.job_id);
+}
+
 static bool
 job_is_lost(const Export *export)
 {
@@ -149,16 +158,18 @@ void
 failure_add_job(Failure *failure, const Task *task)
 {
 	char	   *job;
+	char	   *hint;
 
 	hide_key(failure, task->account);
 	if (!export_may_have_job(&task->export))
 		return;
 	job = psprintf("Job %s of server \"%s\".", task->export.job_id, task->account->server_name);
 	failure->detail = failure->detail != NULL ? psprintf("%s %s", job, failure->detail) : job;
+	hint = failure->never_fits ? download_hint(task) : job_hint(task);
 	if (failure->hint == NULL)
-		failure->hint = job_hint(task);
-	else if (task->export.goal == GOAL_EXPORT && !job_is_lost(&task->export))
-		failure->hint = psprintf("%s %s", failure->hint, job_hint(task));
+		failure->hint = hint;
+	else if (failure->never_fits || (task->export.goal == GOAL_EXPORT && !job_is_lost(&task->export)))
+		failure->hint = psprintf("%s %s", failure->hint, hint);
 }
 
 static Failure *

@@ -27,6 +27,7 @@ typedef struct Failure
 	char	   *message;
 	char	   *detail;			/* NULL for none */
 	char	   *hint;			/* NULL for none */
+	bool		never_fits;		/* fetching the result again is no use */
 } Failure;
 
 /* Make a failure; message is a format with its arguments. */

@@ -255,22 +255,6 @@ reply_as_jsonb(const Task *task)
 	return result;
 }
 
-/*
- * The result of a finished export, or NULL with *failure set. Only a forecast
- * has a period to check.
- */
-static Jsonb *
-export_result(const Task *task, Failure **failure)
-{
-	Jsonb	   *result = result_to_jsonb(task_last_reply(task), failure);
-
-	if (*failure == NULL && task->export.kind == EXPORT_FORECAST)
-		*failure = result_check_period(result, task->export.time_period);
-	if (*failure != NULL)
-		failure_add_job(*failure, task);
-	return *failure == NULL ? result : NULL;
-}
-
 static void
 warn_if_truncated(const Task *task)
 {
@@ -292,7 +276,7 @@ run_export(Task *task, Failure **failure)
 	if (*failure == NULL)
 	{
 		warn_if_truncated(task);
-		result = export_result(task, failure);
+		result = result_of_export(task, failure);
 	}
 	stat_add_end(task->account->server_id, *failure != NULL ? (*failure)->sqlstate : 0);
 	return result;

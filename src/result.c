@@ -56,6 +56,7 @@ not_storable(const ErrorData *error)
 		psprintf("%s: %s", error->message, error->detail) : psprintf("%s.", error->message);
 	if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_PROGRAM_LIMIT_EXCEEDED)
 		failure->hint = pstrdup("Export less at once: name fewer typesToExport, a scopeId, or leave out includeHistorical.");
+	failure->never_fits = true;
 	return failure;
 }
 
@@ -239,4 +240,17 @@ result_check_period(Jsonb *result, const char *time_period)
 	failure->detail = pstrdup("Clari exports the current quarter where it does not know the period that was asked for.");
 	failure->hint = pstrdup("Check the time period; a quarter is written like '2026_Q3'.");
 	return failure;
+}
+
+/* Only a forecast has a period to check. */
+Jsonb *
+result_of_export(const Task *task, Failure **failure)
+{
+	Jsonb	   *result = result_to_jsonb(task_last_reply(task), failure);
+
+	if (*failure == NULL && task->export.kind == EXPORT_FORECAST)
+		*failure = result_check_period(result, task->export.time_period);
+	if (*failure != NULL)
+		failure_add_job(*failure, task);
+	return *failure == NULL ? result : NULL;
 }

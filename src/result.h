@@ -30,6 +30,12 @@ extern ArrayType *result_limits_job_ids(Jsonb *limits, const char *name);
 extern Failure *result_check_period(Jsonb *result, const char *time_period);
 
 /*
+ * The result of a finished export, checked, or NULL with *failure set (RC008,
+ * RC010).
+ */
+extern Jsonb *result_of_export(const Task *task, Failure **failure);
+
+/*
  * A text of Clari's (UTF-8) in the database's encoding; characters that it
  * lacks become question marks.
  */

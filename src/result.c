@@ -56,7 +56,7 @@ not_storable(const ErrorData *error)
 		psprintf("%s: %s", error->message, error->detail) : psprintf("%s.", error->message);
 	if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_PROGRAM_LIMIT_EXCEEDED)
 		failure->hint = pstrdup("Export less at once: name fewer typesToExport, a scopeId, or leave out includeHistorical.");
-	failure->never_fits = true;
+	failure->never_fits = error->sqlerrcode != ERRCODE_INVALID_TEXT_REPRESENTATION;
 	return failure;
 }
 

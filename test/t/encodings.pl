@@ -66,7 +66,7 @@ for my $what (sort keys %storable)
 		}
 		is($outcome->{sqlstate}, 'RC008', "$encoding: $what is RC008") or diag explain $outcome;
 		like($outcome->{detail}, qr/^Job \w{24}.*\. .+/, "$encoding: $what: the job and the reason in DETAIL");
-		like($outcome->{hint}, qr/clari_export_result\('\w{24}'\)/, "$encoding: $what: HINT");
+		like($outcome->{hint}, qr{curl .*/export/jobs/\w{24}/results$}, "$encoding: $what: HINT");
 	}
 }
 

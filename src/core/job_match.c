@@ -41,6 +41,13 @@ module_is(const Job *job, ExportKind kind)
 	}
 }
 
+/* "2026_Q3": a year, and what of it. */
+static bool
+begins_with_period(const char *text)
+{
+	return strspn(text, "0123456789") == 4 && text[4] == '_';
+}
+
 static JobFit
 forecast_fit(const char *file_name, const char *forecast_id, const char *time_period)
 {
@@ -55,10 +62,10 @@ forecast_fit(const char *file_name, const char *forecast_id, const char *time_pe
 	if (strncmp(rest, forecast_id, id_length) != 0 || rest[id_length] != '_')
 		return JOB_FITS_NOT;
 
-	/* A longer forecast id may begin with this one; a period begins with a digit. */
+	/* A longer forecast id may begin with this one. */
 	rest += id_length + 1;
 	if (time_period == NULL)
-		return *rest >= '0' && *rest <= '9' ? JOB_FITS : JOB_FITS_NOT;
+		return begins_with_period(rest) ? JOB_FITS : JOB_FITS_NOT;
 	return strncmp(rest, time_period, strlen(time_period)) == 0 ? JOB_FITS : JOB_FITS_NOT;
 }
 

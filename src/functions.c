@@ -224,6 +224,20 @@ options_arg(FunctionCallInfo fcinfo, int n)
 	return JsonbToCString(NULL, &options->root, (int) VARSIZE(options));
 }
 
+/* The first three arguments of the functions that submit one forecast. */
+static Submission
+forecast_args(FunctionCallInfo fcinfo)
+{
+	Submission	submission = {
+		.kind = EXPORT_FORECAST,
+		.forecast_id = required_text_arg(fcinfo, 0, "forecast_id"),
+		.time_period = text_arg(fcinfo, 1),
+		.options = options_arg(fcinfo, 2),
+	};
+
+	return submission;
+}
+
 static Duration
 delay_arg(FunctionCallInfo fcinfo, int n, const char *name, Duration missing)
 {
@@ -309,12 +323,7 @@ PG_FUNCTION_INFO_V1(clari_export);
 Datum
 clari_export(PG_FUNCTION_ARGS)
 {
-	Submission	submission = {
-		.kind = EXPORT_FORECAST,
-		.forecast_id = required_text_arg(fcinfo, 0, "forecast_id"),
-		.time_period = text_arg(fcinfo, 1),
-		.options = options_arg(fcinfo, 2),
-	};
+	Submission	submission = forecast_args(fcinfo);
 
 	return export_or_raise(&submission, server_arg(fcinfo, 3));
 }
@@ -355,12 +364,7 @@ PG_FUNCTION_INFO_V1(clari_export_submit);
 Datum
 clari_export_submit(PG_FUNCTION_ARGS)
 {
-	Submission	submission = {
-		.kind = EXPORT_FORECAST,
-		.forecast_id = required_text_arg(fcinfo, 0, "forecast_id"),
-		.time_period = text_arg(fcinfo, 1),
-		.options = options_arg(fcinfo, 2),
-	};
+	Submission	submission = forecast_args(fcinfo);
 	Task	   *task = new_submission_task(server_arg(fcinfo, 3), GOAL_SUBMIT, &submission);
 	text	   *job_id;
 

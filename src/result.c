@@ -54,7 +54,9 @@ not_storable(const ErrorData *error)
 
 	failure->detail = error->detail != NULL ?
 		psprintf("%s: %s", error->message, error->detail) : psprintf("%s.", error->message);
-	if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_PROGRAM_LIMIT_EXCEEDED)
+	/* What palloc refuses is an internal error: an array of too many values. */
+	if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_PROGRAM_LIMIT_EXCEEDED ||
+		error->sqlerrcode == ERRCODE_INTERNAL_ERROR)
 		failure->hint = pstrdup("Export less at once: name fewer typesToExport, a scopeId, or leave out includeHistorical.");
 	failure->never_fits = error->sqlerrcode != ERRCODE_INVALID_TEXT_REPRESENTATION;
 	return failure;

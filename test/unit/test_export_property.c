@@ -317,14 +317,15 @@ it_always_ends(const Sequence *sequence)
 		clari->n_sent <= bound_on_requests(&clari->rules);
 }
 
-/* No request leaves before the moment its action named. */
+/* No request leaves before the moment its action named, and that is none of the past. */
 static bool
 it_never_sends_before_it_may(const Sequence *sequence)
 {
 	const VirtualClari *clari = &sequence->clari;
 
 	for (int i = 0; i < clari->n_sent; i++)
-		if (clari->sent[i].sent_at < clari->sent[i].not_before)
+		if (clari->sent[i].sent_at < clari->sent[i].not_before ||
+			(i > 0 && clari->sent[i].not_before < clari->sent[i - 1].replied_at))
 			return false;
 	return true;
 }

@@ -55,6 +55,7 @@ fits_not_another_forecast(void **state)
 {
 	(void) state;
 	assert_int_equal(forecast_fit_of(FILE_NAME, "net_arr", "2021_Q1"), JOB_FITS_NOT);
+	assert_int_equal(forecast_fit_of(FILE_NAME, "old_summary", "2021_Q1"), JOB_FITS_NOT);
 	assert_int_equal(forecast_fit_of(FILE_NAME, "new_summary_2", "2021_Q1"), JOB_FITS_NOT);
 	assert_int_equal(forecast_fit_of(FILE_NAME, "new_sum", "2021_Q1"), JOB_FITS_NOT);
 }
@@ -65,6 +66,7 @@ fits_not_a_forecast_whose_id_begins_alike(void **state)
 	(void) state;
 	assert_int_equal(forecast_fit_of(FILE_NAME, "new", "2021_Q1"), JOB_FITS_NOT);
 	assert_int_equal(forecast_fit_of(FILE_NAME, "new", NULL), JOB_FITS_NOT);
+	assert_int_equal(forecast_fit_of("clari_export_forecast_news2021_Q12915.json", "new", "2021_Q1"), JOB_FITS_NOT);
 }
 
 static void

@@ -125,6 +125,16 @@ reads_a_job_with_blanks_around(void **state)
 }
 
 static void
+reads_a_flat_job_with_a_member_called_job(void **state)
+{
+	Job			job;
+
+	(void) state;
+	assert_true(read_job("{\"job\":null,\"status\":\"DONE\"}", &job));
+	assert_true(read_job("{\"job\":\"nightly\",\"status\":\"DONE\"}", &job));
+}
+
+static void
 reads_a_job_with_its_status_alone(void **state)
 {
 	Job			job;
@@ -213,20 +223,36 @@ refuses_endless_nesting(void **state)
 	assert_false(read_job_of_size(body, sizeof(body), &job));
 }
 
-/* The character at the cut has two bytes; neither half of it may stay. */
+/* A title of n times the same character after some that have one byte. */
+static void
+check_cut(const char *character, int ahead)
+{
+	char		body[2048] = "{\"status\":\"DONE\",\"title\":\"";
+	size_t		length = strlen(character);
+	Job			job;
+
+	for (int i = 0; i < ahead; i++)
+		strcat(body, "x");
+	for (int i = 0; i < JOB_TEXT_SIZE; i++)
+		strcat(body, character);
+	strcat(body, "\"}");
+	assert_true(read_job(body, &job));
+	assert_in_range(strlen(job.title), JOB_TEXT_SIZE - 1 - 2 * length, JOB_TEXT_SIZE - 1);
+	assert_int_equal((strlen(job.title) - (size_t) ahead) % length, 0);
+}
+
+/* Wherever the cut falls, no part of a character may stay. */
 static void
 cuts_shown_texts_between_characters(void **state)
 {
-	char		body[1024] = "{\"status\":\"DONE\",\"title\":\"x";
-	Job			job;
-
 	(void) state;
-	for (int i = 0; i < 200; i++)
-		strcat(body, "\xc3\xa9");
-	strcat(body, "\"}");
-	assert_true(read_job(body, &job));
-	assert_in_range(strlen(job.title), JOB_TEXT_SIZE - 4, JOB_TEXT_SIZE - 1);
-	assert_int_equal(strlen(job.title) % 2, 1);
+	for (int ahead = 0; ahead <= 3; ahead++)
+	{
+		check_cut("x", ahead);
+		check_cut("\xc3\xa9", ahead);
+		check_cut("\xe2\x82\xac", ahead);
+		check_cut("\xf0\x9f\x93\x88", ahead);
+	}
 }
 
 /* ----------
@@ -344,6 +370,17 @@ stops_where_the_visitor_says(void **state)
 
 	(void) state;
 	assert_true(read_list("[" FLAT_JOB ",null]", &visits));
+	assert_int_equal(visits.n, 1);
+}
+
+/* A list that turns out to be none has shown no more than the jobs before. */
+static void
+shows_no_entry_that_is_no_job(void **state)
+{
+	Visits		visits = {0};
+
+	(void) state;
+	assert_false(read_list("[" FLAT_JOB ",{\"status\":\"DONE\"}," FLAT_JOB "]", &visits));
 	assert_int_equal(visits.n, 1);
 }
 
@@ -578,6 +615,7 @@ main(void)
 		cmocka_unit_test(reads_a_flat_job),
 		cmocka_unit_test(reads_a_wrapped_job),
 		cmocka_unit_test(reads_a_job_with_blanks_around),
+		cmocka_unit_test(reads_a_flat_job_with_a_member_called_job),
 		cmocka_unit_test(reads_a_job_with_its_status_alone),
 		cmocka_unit_test(takes_members_of_another_type_for_missing),
 		cmocka_unit_test(notes_truncated_cells_and_rows),
@@ -591,6 +629,7 @@ main(void)
 		cmocka_unit_test(reads_a_list_in_both_forms),
 		cmocka_unit_test(reads_an_empty_list),
 		cmocka_unit_test(stops_where_the_visitor_says),
+		cmocka_unit_test(shows_no_entry_that_is_no_job),
 		cmocka_unit_test(refuses_what_is_no_list_of_jobs),
 		cmocka_unit_test(reads_a_cancellation),
 		cmocka_unit_test(refuses_what_is_no_cancellation),

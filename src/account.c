@@ -453,21 +453,38 @@ strip_slashes(char *url)
 		url[--length] = '\0';
 }
 
-/* The key's hash stands for the key wherever it is not needed itself. */
 static void
-hash_api_key(Account *account)
+hash_text(const char *text, uint8 *hash)
 {
 	pg_cryptohash_ctx *context = pg_cryptohash_create(PG_SHA256);
 	bool		failed = context == NULL ||
 		pg_cryptohash_init(context) < 0 ||
-		pg_cryptohash_update(context, (const uint8 *) account->api_key, strlen(account->api_key)) < 0 ||
-		pg_cryptohash_final(context, account->lane_key, LANE_KEY_SIZE) < 0;
+		pg_cryptohash_update(context, (const uint8 *) text, strlen(text)) < 0 ||
+		pg_cryptohash_final(context, hash, LANE_KEY_SIZE) < 0;
 
 	pg_cryptohash_free(context);
 	if (failed)
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("could not compute a SHA-256 hash")));
+}
+
+/*
+ * The key's hash stands for the key wherever it is not needed itself. Most
+ * calls of a session are for the same key, so the last one's is remembered.
+ */
+static void
+hash_api_key(Account *account)
+{
+	static char last_key[API_KEY_MAX_LENGTH + 1];
+	static uint8 last_hash[LANE_KEY_SIZE];
+
+	if (strcmp(account->api_key, last_key) != 0)
+	{
+		hash_text(account->api_key, last_hash);
+		strlcpy(last_key, account->api_key, sizeof(last_key));
+	}
+	memcpy(account->lane_key, last_hash, LANE_KEY_SIZE);
 }
 
 void

@@ -257,18 +257,19 @@ count_reply(const Task *task, const Reply *reply)
 	}
 }
 
-static void
-warn_of_status(Task *task)
+void
+engine_warn_of_status(Task *task, const char *status)
 {
-	const Job  *job = &task->export.job;
-	char	   *status;
+	bool		known;
+	char	   *text;
 
-	if (!task->export.has_job || job->known_status || task->warned_of_status)
+	job_phase(status, &known);
+	if (known || task->warned_of_status)
 		return;
 	task->warned_of_status = true;
-	status = text_from_clari(job->status);	/* not inside ereport: it catches errors */
+	text = text_from_clari(status); /* not inside ereport: it catches errors */
 	ereport(WARNING,
-			(errmsg("Clari reports an unknown status \"%s\" for job %s", status, task->export.job_id),
+			(errmsg("Clari reports an unknown status \"%s\" for job %s", text, task->export.job_id),
 			 errdetail("It is taken for a job in progress.")));
 }
 
@@ -311,7 +312,8 @@ take_reply(Task *task, const Reply *reply)
 		drop_transfer(task);
 
 	log_reply(task, request);
-	warn_of_status(task);
+	if (task->export.has_job)
+		engine_warn_of_status(task, task->export.job.status);
 	FAULT_POINT("after_reply", step);
 	if (task->hooks->progressed != NULL)
 		task->hooks->progressed(task);

@@ -93,6 +93,9 @@ extern const Reply *task_last_reply(const Task *task);
  */
 extern void engine_step(Instant until, bool watch_lanes);
 
+/* Warn, once a task, of a status that Clari does not document. */
+extern void engine_warn_of_status(Task *task, const char *status);
+
 /* Start one task and run it to its end. */
 extern void engine_run(Task *task);
 

@@ -269,6 +269,18 @@ reply_as_jsonb(const Task *task)
 	return result;
 }
 
+/* Raise RC008: the last reply is not what it should be. */
+static void
+raise_bad_reply(const Task *task, const char *expected)
+{
+	Failure    *failure = failure_make(ERRCODE_CLARI_BAD_RESPONSE,
+									   "the reply from Clari cannot be understood");
+
+	failure->detail = psprintf("It is not %s as Clari's API documents it.", expected);
+	failure->hint = psprintf("Check the option base_url of server \"%s\".", task->account->server_name);
+	failure_raise(failure);
+}
+
 static void
 warn_if_truncated(const Task *task)
 {
@@ -382,12 +394,17 @@ clari_export_status(PG_FUNCTION_ARGS)
 {
 	char	   *job_id = required_text_arg(fcinfo, 0, "job_id");
 	Task	   *task = new_job_task(server_arg(fcinfo, 1), GetUserId(), GOAL_STATUS, job_id);
-	Jsonb	   *status;
+	Jsonb	   *job;
+	char	   *status;
 
 	run_or_raise(task);
-	status = result_unwrap_job(reply_as_jsonb(task));
+	job = result_unwrap_job(reply_as_jsonb(task));
+	status = result_job_status(job);
+	if (status == NULL)
+		raise_bad_reply(task, "a job object");
+	engine_warn_of_status(task, status);
 	engine_remove(task);
-	PG_RETURN_JSONB_P(status);
+	PG_RETURN_JSONB_P(job);
 }
 
 PG_FUNCTION_INFO_V1(clari_export_poll);
@@ -620,17 +637,6 @@ visit_job(const Job *job, void *context)
 	return rows->error == NULL;
 }
 
-static void
-raise_bad_reply(const Task *task)
-{
-	Failure    *failure = failure_make(ERRCODE_CLARI_BAD_RESPONSE,
-									   "the reply from Clari cannot be understood");
-
-	failure->detail = pstrdup("It is not the list of jobs that Clari's API documents.");
-	failure->hint = psprintf("Check the option base_url of server \"%s\".", task->account->server_name);
-	failure_raise(failure);
-}
-
 PG_FUNCTION_INFO_V1(clari_export_jobs);
 
 /* clari_export_jobs(server text) returns table: the jobs of the key's user */
@@ -646,7 +652,7 @@ clari_export_jobs(PG_FUNCTION_ARGS)
 	run_or_raise(task);
 	reply = task_last_reply(task);
 	if (!reply_job_list(reply->body, reply->body_size, visit_job, &rows))
-		raise_bad_reply(task);
+		raise_bad_reply(task, "a list of jobs");
 	if (rows.error != NULL)
 		ReThrowError(rows.error);
 	engine_remove(task);

@@ -140,6 +140,16 @@ result_unwrap_job(Jsonb *job)
 	return JsonbValueToJsonb(inner);
 }
 
+char *
+result_job_status(Jsonb *job)
+{
+	JsonbValue *status = member(&job->root, "status");
+
+	if (status == NULL || status->type != jbvString || status->val.string.len == 0)
+		return NULL;
+	return pnstrdup(status->val.string.val, status->val.string.len);
+}
+
 ArrayType *
 result_limits_job_ids(Jsonb *limits, const char *name)
 {

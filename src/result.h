@@ -20,6 +20,9 @@ extern Jsonb *result_to_jsonb(const Reply *reply, Failure **failure);
 /* A job object without the {"job": ...} around it. */
 extern Jsonb *result_unwrap_job(Jsonb *job);
 
+/* The status of an unwrapped job object, or NULL if it has none. */
+extern char *result_job_status(Jsonb *job);
+
 /* A list of job ids in the reply of GET /admin/limits; empty if it is missing. */
 extern ArrayType *result_limits_job_ids(Jsonb *limits, const char *name);
 

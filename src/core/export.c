@@ -532,6 +532,8 @@ poll_replied(Export *export, const Reply *reply, Instant now)
 static ExportAction
 status_replied(Export *export, const Reply *reply)
 {
+	if (export->goal == GOAL_STATUS)
+		return finish(export, OUTCOME_DONE);
 	if (!reply_job(reply->body, reply->body_size, &export->job))
 		return finish(export, OUTCOME_BAD_RESPONSE);
 	export->has_job = true;

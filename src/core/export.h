@@ -39,7 +39,7 @@ typedef enum ExportGoal
 								 * is not known */
 	GOAL_RESUME_JOB,			/* poll a job, fetch its result */
 	GOAL_POLL,					/* poll a job to its end */
-	GOAL_STATUS,				/* one status request */
+	GOAL_STATUS,				/* one status request; its body is the caller's */
 	GOAL_RESULT,				/* fetch a job's result */
 	GOAL_CANCEL,				/* cancel a job, tell its status then */
 	GOAL_JOBS,					/* list the jobs */

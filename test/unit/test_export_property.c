@@ -563,7 +563,7 @@ done_is_true(const Sequence *sequence)
 		case GOAL_POLL:
 			return last->kind == REQUEST_STATUS && export->job.phase != JOB_IN_PROGRESS;
 		case GOAL_STATUS:
-			return last->kind == REQUEST_STATUS && export->has_job;
+			return last->kind == REQUEST_STATUS && last->http_status == 200;
 		default:
 			return true;
 	}

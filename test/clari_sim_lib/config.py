@@ -24,6 +24,7 @@ DEFAULT_PLAN = {
     "period": None,
     "result": None,
     "result_text": None,
+    "result_file": None,
     "result_entries": None,
     "truncated": False,
     "file_name": None,
@@ -138,7 +139,7 @@ def check_plan(plan):
     require_one_of("form", plan["form"], (1, 2))
     if plan["result_entries"] is not None:
         require_number("result_entries", plan["result_entries"])
-    for name in ("period", "result_text", "file_name"):
+    for name in ("period", "result_text", "result_file", "file_name"):
         if plan[name] is not None:
             require_kind(name, plan[name], str)
     if plan["statuses"] is not None:

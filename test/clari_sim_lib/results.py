@@ -10,6 +10,7 @@ from .forecast_forms import arrays, csv_rows, joined, json_rows
 from .replies import Reply, to_json
 
 STREAM_FROM_ENTRIES = 20_000
+PIECE_BYTES = 262_144
 CACHE_BELOW_ENTRIES = 2_000
 DEFAULT_ITEMS = 25
 SUBJECTS = ("Renewal call", "Pricing follow-up", "Security review", "Kick-off", "Contract draft", "Demo")
@@ -21,11 +22,19 @@ def result_reply(job, config):
         return Reply(200, to_json(job.plan["result"]))
     if job.plan["result_text"] is not None:
         return Reply(200, job.plan["result_text"].encode())
+    if job.plan["result_file"] is not None:
+        return Reply(200, chunks=pieces_of_file(job.plan["result_file"]))
     if job.module == "ACTIVITY":
         return list_reply(b"activities", activities(job, config), item_count(job))
     if job.module == "AUDIT":
         return list_reply(b"items", audit_items(job, config), item_count(job))
     return forecast_reply(job, config)
+
+
+def pieces_of_file(name):
+    with open(name, "rb") as file:
+        while piece := file.read(PIECE_BYTES):
+            yield piece
 
 
 def forecast_reply(job, config):

@@ -805,6 +805,14 @@ class ForecastTest(SimulatorTest):
         self.assertEqual(self.export(), {"a": [1]})
         self.assertEqual(self.result(self.submit()).body, b"{broken")
 
+    def test_result_from_a_file(self):
+        content = os.urandom(600_000)
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(content)
+            file.flush()
+            self.plan({"result_file": file.name})
+            self.assertEqual(self.result(self.submit()).body, content)
+
     def test_size(self):
         for entries, history in ((4, False), (500, False), (15_000, True), (60_000, True), (200_000, False)):
             self.plan({"result_entries": entries})

@@ -69,6 +69,17 @@ fits_not_a_forecast_whose_id_begins_alike(void **state)
 	assert_int_equal(forecast_fit_of("clari_export_forecast_news2021_Q12915.json", "new", "2021_Q1"), JOB_FITS_NOT);
 }
 
+/* The rest of a longer id may be a number; a period is a year and what of it. */
+static void
+fits_not_a_forecast_whose_id_goes_on_with_a_number(void **state)
+{
+	(void) state;
+	assert_int_equal(forecast_fit_of("clari_export_forecast_arr_2_2021_Q12915.json", "arr", NULL), JOB_FITS_NOT);
+	assert_int_equal(forecast_fit_of("clari_export_forecast_arr_20215_2021_Q12915.json", "arr", NULL), JOB_FITS_NOT);
+	assert_int_equal(forecast_fit_of("clari_export_forecast_arr_2021-2021_Q12915.json", "arr", NULL), JOB_FITS_NOT);
+	assert_int_equal(forecast_fit_of("clari_export_forecast_arr_2_2021_Q12915.json", "arr_2", NULL), JOB_FITS);
+}
+
 static void
 fits_not_a_forecast_cut_short(void **state)
 {
@@ -200,6 +211,7 @@ main(void)
 		cmocka_unit_test(fits_not_another_period),
 		cmocka_unit_test(fits_not_another_forecast),
 		cmocka_unit_test(fits_not_a_forecast_whose_id_begins_alike),
+		cmocka_unit_test(fits_not_a_forecast_whose_id_goes_on_with_a_number),
 		cmocka_unit_test(fits_not_a_forecast_cut_short),
 		cmocka_unit_test(may_fit_without_a_telling_file_name),
 		cmocka_unit_test(may_fit_without_a_module),

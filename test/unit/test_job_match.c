@@ -75,6 +75,7 @@ fits_not_a_forecast_whose_id_goes_on_with_a_number(void **state)
 {
 	(void) state;
 	assert_int_equal(forecast_fit_of("clari_export_forecast_arr_2_2021_Q12915.json", "arr", NULL), JOB_FITS_NOT);
+	assert_int_equal(forecast_fit_of("clari_export_forecast_arr_2_21_2021_Q12915.json", "arr", NULL), JOB_FITS_NOT);
 	assert_int_equal(forecast_fit_of("clari_export_forecast_arr_20215_2021_Q12915.json", "arr", NULL), JOB_FITS_NOT);
 	assert_int_equal(forecast_fit_of("clari_export_forecast_arr_2021-2021_Q12915.json", "arr", NULL), JOB_FITS_NOT);
 	assert_int_equal(forecast_fit_of("clari_export_forecast_arr_2_2021_Q12915.json", "arr_2", NULL), JOB_FITS);

@@ -943,14 +943,14 @@ void
 dispatcher_step(Instant until, bool look)
 {
 	MemoryContext old_context = MemoryContextSwitchTo(pass_context);
-	int			running = dispatcher_running();
 
+	/* After a look the caller may have something to tell, or nothing to wait for. */
 	if (look || http_now() >= next_look)
+	{
 		look_at_queue();
-
-	/* Let the caller tell that something was started before it waits for it. */
-	if (dispatcher_running() == running)
-		engine_step(instant_earlier(until, instant_earlier(next_look, next_write())), waits_for_lanes());
+		until = http_now();
+	}
+	engine_step(instant_earlier(until, instant_earlier(next_look, next_write())), waits_for_lanes());
 	finish_items();
 	notice_open_lanes();
 	MemoryContextSwitchTo(old_context);

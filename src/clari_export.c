@@ -56,10 +56,10 @@ _PG_init(void)
 {
 	bool		preloaded = process_shared_preload_libraries_in_progress && !IsBinaryUpgrade;
 
-	settings_define(preloaded);
 #ifdef CLARI_FAULT_POINTS
-	fault_define_settings();
+	fault_define_settings();	/* before the prefix is reserved */
 #endif
+	settings_define(preloaded);
 	if (!preloaded)
 		return;
 	install_shared_memory_hooks();

@@ -35,7 +35,13 @@ fault_define_settings(void)
 							   NULL, &setting, "", PGC_SIGHUP, 0, NULL, NULL, NULL);
 }
 
-/* Whether nobody has struck yet. */
+static bool
+has_struck(void)
+{
+	return access(STRUCK_FILE, F_OK) == 0;
+}
+
+/* Whether nobody was faster. */
 static bool
 first_strike(void)
 {
@@ -59,7 +65,7 @@ fault_point(const char *moment, const char *step)
 	if (strcmp(setting, "list") == 0)
 		elog(LOG, "clari_export: fault point %s", name);
 	if (sscanf(setting, "%63[^:]:%15[^:]:%d", point, victim, &passage) != 3 ||
-		strcmp(point, name) != 0 || ++passages != passage || !first_strike())
+		strcmp(point, name) != 0 || has_struck() || ++passages != passage || !first_strike())
 		return;
 	if (strcmp(victim, "server") == 0)
 		kill(PostmasterPid, SIGKILL);

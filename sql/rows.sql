@@ -102,6 +102,12 @@ FROM rows_of('[{"timePeriodId": "2026_Q2", "timeFrameId": "W_00"}, {"timePeriodI
 	{"timeFrameId": "W_00", "startDate": "2026-03-29", "endDate": "2026-04-04"},
 	{"timeFrameId": "W_13", "startDate": "2026-06-21", "endDate": "2026-06-27"}]');
 
+SELECT time_period, week, time_frame_id, week_start
+FROM rows_of('[{"timePeriodId": "2026_Q2", "timeFrameId": "W_13"}, {"timePeriodId": "2026_Q3", "timeFrameId": "W_01"}]',
+	'[{"timeFrameId": "W_00", "startDate": "2026-06-28", "endDate": "2026-07-04"},
+	{"timeFrameId": "W_01", "startDate": "2026-07-05", "endDate": "2026-07-11"},
+	{"timeFrameId": "W_13", "startDate": "2026-06-21", "endDate": "2026-06-27"}]');
+
 -- A week without an entry counts; digits in ids count as numbers.
 SELECT week, time_frame_id
 FROM rows_of('[{"timePeriodId": "2026_Q3", "timeFrameId": "W_10"}, {"timePeriodId": "2026_Q3", "timeFrameId": "W_9"},

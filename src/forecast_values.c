@@ -39,11 +39,14 @@ read_answer(Slice text, bool *answer)
 	return text.text != NULL && answer_read(text.text, (size_t) text.length, answer);
 }
 
-/* Signs of currencies are known in UTF-8. */
+/* Signs of currencies are known in UTF-8, which SQL_ASCII may hold as well. */
 bool
 read_amount(Slice text, Amount *buffer)
 {
-	char	   *utf8 = pg_server_to_any(text.text, text.length, PG_UTF8);
+	char	   *utf8;
 
+	if (GetDatabaseEncoding() == PG_UTF8 || GetDatabaseEncoding() == PG_SQL_ASCII)
+		return amount_read(text.text, (size_t) text.length, buffer);
+	utf8 = pg_server_to_any(text.text, text.length, PG_UTF8);
 	return amount_read(utf8, utf8 == text.text ? (size_t) text.length : strlen(utf8), buffer);
 }

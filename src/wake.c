@@ -20,6 +20,7 @@
 #include "storage/procarray.h"
 #include "storage/shmem.h"
 #include "tcop/utility.h"
+#include "utils/resowner.h"
 
 #include "wake.h"
 
@@ -182,27 +183,29 @@ wake_worker(void)
 	set_latch_of(pid);
 }
 
+/*
+ * Wake at the very end of a commit: a look before the invalidation messages
+ * are out would find in its caches what has just been dropped.
+ */
+static void
+at_resource_release(ResourceReleasePhase phase, bool is_commit, bool is_top_level,
+					void *arg pg_attribute_unused())
+{
+	if (phase != RESOURCE_RELEASE_AFTER_LOCKS || !is_top_level)
+		return;
+	if (is_commit && wake_pending)
+		wake_worker();
+	if (is_commit && launcher_wake_pending)
+		set_latch_of(state->launcher_pid);
+	wake_pending = launcher_wake_pending = false;
+}
+
+/* What is prepared is not committed yet; for resources it looks the same. */
 static void
 at_transaction_end(XactEvent event, void *arg pg_attribute_unused())
 {
-	switch (event)
-	{
-		case XACT_EVENT_COMMIT:
-		case XACT_EVENT_PARALLEL_COMMIT:
-			if (wake_pending)
-				wake_worker();
-			if (launcher_wake_pending)
-				set_latch_of(state->launcher_pid);
-			wake_pending = launcher_wake_pending = false;
-			break;
-		case XACT_EVENT_ABORT:
-		case XACT_EVENT_PARALLEL_ABORT:
-		case XACT_EVENT_PREPARE:
-			wake_pending = launcher_wake_pending = false;
-			break;
-		default:
-			break;
-	}
+	if (event == XACT_EVENT_PREPARE)
+		wake_pending = launcher_wake_pending = false;
 }
 
 static void
@@ -210,8 +213,10 @@ watch_transaction_end(void)
 {
 	static bool registered = false;
 
-	if (!registered)
-		RegisterXactCallback(at_transaction_end, NULL);
+	if (registered)
+		return;
+	RegisterXactCallback(at_transaction_end, NULL);
+	RegisterResourceReleaseCallback(at_resource_release, NULL);
 	registered = true;
 }
 

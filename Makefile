@@ -18,7 +18,7 @@ REGRESS_OPTS = --temp-instance=tmp_instance --encoding=UTF8 --no-locale
 REGRESS = $(sort $(patsubst sql/%.sql,%,$(wildcard sql/*.sql)))
 TAP_TESTS = 1
 PROVE_TESTS = test/t/*.pl
-PROVE_FLAGS = -I test/perl
+override PROVE_FLAGS += -I test/perl
 EXTRA_CLEAN = build tmp_instance
 
 PKG_CONFIG ?= pkg-config

@@ -160,7 +160,6 @@ export_start(Export *export, Instant now)
 			return begin_submission(export, now);
 		case GOAL_RESUME_UNKNOWN:
 			export->lost_submissions = 1;
-			export->lost_outcome = OUTCOME_UNAVAILABLE;
 			return go_to(export, STEP_LOOK_UP, now);
 		case GOAL_RESUME_JOB:
 		case GOAL_POLL:

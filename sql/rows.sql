@@ -153,13 +153,14 @@ FROM clari_export_rows('{"users": [{"userId": "1", "name": "first"}, {"userId": 
 	"timeFrames": [{"timeFrameId": "W_00", "startDate": "07/01/2026", "endDate": "2026-02-30"}],
 	"entries": [{"userId": "1", "timeFrameId": "W_00"}]}');
 
--- Form 2 with odd cells: a week as text, no dates, an empty cell, an update without its call, an unknown column.
+-- Form 2 with odd cells: a week as text, no dates, an empty cell, an update without its call, a call that is a text.
 SELECT time_period, week, time_frame_id, week_start, user_name, field_name, field_type, value, value_text, currency, is_updated
 FROM clari_export_rows('[{"Timeframe": "2026_Q3", "Week": "10", "User": "A", "Field": "Commit", "Data Type": "Forecast", "Data Value": 5},
 	{"Timeframe": "2026_Q3", "Week": "9", "User": "A", "Field": "Commit", "Data Type": "CRM Total", "Data Value": "USD 5.5"},
 	{"Timeframe": "2026_Q2", "Week": "9", "User": "A", "Field": "Commit", "Data Type": "Forecast", "Data Value": ""},
 	{"Timeframe": "2026_Q2", "Week": "9", "User": "A", "Field": "Commit", "Data Type": "forecast_updated", "Data Value": "maybe"},
 	{"Timeframe": "2026_Q2", "Week": "9", "User": "B", "Field": "Commit", "Data Type": "Forecast Updated", "Data Value": "No"},
+	{"Timeframe": "2026_Q2", "Week": "9", "User": "C", "Field": "Signed", "Data Type": "Forecast", "Data Value": "Yes"},
 	{"Week": "", "Start Day": "13/01/2026", "Colour": "red"}, {}, null, []]');
 
 -- Nothing to show.

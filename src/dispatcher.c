@@ -29,6 +29,7 @@
 #include "engine.h"
 #include "fault.h"
 #include "result.h"
+#include "settings.h"
 #include "stat.h"
 #include "submission.h"
 #include "wake.h"
@@ -795,8 +796,11 @@ drop_moved_on(void)
 	{
 		Item	   *item = dlist_container(Item, node, iter.cur);
 
-		if (item->job_is_stored && item->seen_in != pass && !task_is_finished(item->task))
+		if (item->job_is_stored && item->seen_in != pass)
+		{
 			abandon(item);
+			item->write_again_at = 0;
+		}
 	}
 }
 
@@ -954,6 +958,17 @@ dispatcher_step(Instant until, bool look)
 	finish_items();
 	notice_open_lanes();
 	MemoryContextSwitchTo(old_context);
+}
+
+void
+dispatcher_prune(void)
+{
+	Duration	retention = settings_request_retention();
+
+	if (retention == 0 || !queue_begin())
+		return;
+	queue_prune(&scope, retention);
+	queue_end(false);
 }
 
 int

@@ -24,6 +24,9 @@ extern void dispatcher_start(const QueueScope *scope, int max_requests);
  */
 extern void dispatcher_step(Instant until, bool look);
 
+/* Delete finished requests in scope that clari_export.request_retention no longer keeps. */
+extern void dispatcher_prune(void);
+
 /* How many requests are being worked on. */
 extern int	dispatcher_running(void);
 

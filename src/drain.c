@@ -104,6 +104,7 @@ clari_export_drain(PG_FUNCTION_ARGS)
 	{
 		queue_set_transactions(QUEUE_SESSION_TRANSACTIONS);
 		dispatcher_start(&scope, max_requests);
+		dispatcher_prune();
 		drain(deadline);
 	}
 	PG_FINALLY();

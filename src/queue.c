@@ -298,7 +298,8 @@ time_column(uint64 row, int number, TimestampTz missing)
 
 #define REQUEST_COLUMNS \
 	"id, kind, forecast_id, time_period, options, server, requested_by, state, job_id, polls," \
-	" next_poll_at, known_job_ids, error_code, error_message, error_hint, hold_reason"
+	" next_poll_at, known_job_ids, error_code, error_message, error_hint, hold_reason," \
+	" submitted_at IS NOT NULL"
 
 static void
 read_known_jobs(Request *request, uint64 row, int number)
@@ -340,6 +341,7 @@ read_request(uint64 row)
 	request->error_message = text_column(row, 14);
 	request->error_hint = text_column(row, 15);
 	request->hold_reason = text_column(row, 16);
+	request->was_submitted = DatumGetBool(column(row, 17, &is_null));
 	return request;
 }
 
@@ -437,8 +439,8 @@ queue_first_due(const RequestOwner *owner, const int64 *left_out, int n_left_out
 				"  ORDER BY r.run_after, r.id LIMIT 1) first"
 				" ORDER BY level.priority DESC LIMIT 1") == 0)
 		return NULL;
-	*priority = DatumGetInt32(column(0, 17, &is_null));
-	*run_after = time_column(0, 18, DT_NOBEGIN);
+	*priority = DatumGetInt32(column(0, 18, &is_null));
+	*run_after = time_column(0, 19, DT_NOBEGIN);
 	return read_request(0);
 }
 
@@ -472,7 +474,7 @@ queue_find(int64 id, bool *inserted_here)
 	add_id(&statement, id);
 	if (execute(&statement, "SELECT " REQUEST_COLUMNS ", xmin FROM @request@ WHERE id = $1") == 0)
 		return NULL;
-	*inserted_here = TransactionIdIsCurrentTransactionId(DatumGetTransactionId(column(0, 17, &is_null)));
+	*inserted_here = TransactionIdIsCurrentTransactionId(DatumGetTransactionId(column(0, 18, &is_null)));
 	return read_request(0);
 }
 
@@ -707,6 +709,16 @@ queue_fail_owner(const RequestOwner *owner, const Failure *failure)
 			" FROM failed");
 }
 
+bool
+queue_lock_to_cancel(int64 id)
+{
+	Statement	statement = {0};
+
+	add_id(&statement, id);
+	return execute(&statement, "SELECT FROM @request@ WHERE id = $1 AND state IN ('queued', 'running')"
+				   " FOR UPDATE") > 0;
+}
+
 QueueUpdate
 queue_cancel(int64 id)
 {
@@ -734,10 +746,13 @@ queue_retry(int64 id, const char *state, bool keeps_job)
 }
 
 void
-queue_prune(Duration retention)
+queue_prune(const QueueScope *scope, Duration retention)
 {
 	Statement	statement = {0};
 
 	add_time(&statement, GetCurrentTimestamp() - retention);
-	execute(&statement, "DELETE FROM @request@ WHERE finished_at < $1");
+	add_text(&statement, scope->server);
+	add_text(&statement, scope->role);
+	execute(&statement, "DELETE FROM @request@ WHERE finished_at < $1"
+			" AND ($2 IS NULL OR server = $2) AND ($3 IS NULL OR requested_by = $3)");
 }

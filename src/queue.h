@@ -32,6 +32,7 @@ typedef struct Request
 	TimestampTz next_poll_at;	/* DT_NOBEGIN if it is not set */
 	int			n_known_jobs;	/* -1: the list was not readable */
 	char	  **known_jobs;
+	bool		was_submitted;	/* perhaps: the row said so before the POST */
 	char	   *error_code;
 	char	   *error_message;
 	char	   *error_hint;
@@ -155,13 +156,19 @@ extern QueueUpdate queue_fail(int64 id, const Failure *failure);
 /* the owner's due and active requests -> failed */
 extern void queue_fail_owner(const RequestOwner *owner, const Failure *failure);
 
+/*
+ * Hold a queued or running request in its state until the transaction ends,
+ * waiting for whoever changes it. Returns false if it is in another state.
+ */
+extern bool queue_lock_to_cancel(int64 id);
+
 /* any unfinished -> cancelled */
 extern QueueUpdate queue_cancel(int64 id);
 
 /* failed -> state, its error forgotten; keeps_job: with its job */
 extern QueueUpdate queue_retry(int64 id, const char *state, bool keeps_job);
 
-/* Delete requests that finished longer ago than the retention. */
-extern void queue_prune(Duration retention);
+/* Delete requests in scope that finished longer ago than the retention. */
+extern void queue_prune(const QueueScope *scope, Duration retention);
 
 #endif							/* CLARI_QUEUE_H */

@@ -350,6 +350,30 @@ settled_request(int64 id)
 	}
 }
 
+/*
+ * The request, locked unless it is finished: the worker, which may see the job
+ * end before we have said why, must not take that for a failure.
+ */
+static Request *
+locked_request(int64 id)
+{
+	for (;;)
+	{
+		Request    *request = settled_request(id);
+		bool		locked = false;
+
+		if (is_finished(request))
+			return request;
+		if (queue_begin())
+		{
+			locked = queue_lock_to_cancel(id);
+			queue_end(false);
+		}
+		if (locked)
+			return find_own_request(id, &(bool) {false});
+	}
+}
+
 /* Returns whether the job is over now without a result. */
 static bool
 cancel_at_clari(const Request *request)
@@ -371,18 +395,15 @@ Datum
 clari_export_cancel_request(PG_FUNCTION_ARGS)
 {
 	int64		id = PG_GETARG_INT64(0);
-	Request    *request = settled_request(id);
-	QueueUpdate update = QUEUE_MOVED_ON;
+	Request    *request = locked_request(id);
 
 	if (is_in(request, "queued") || (is_in(request, "running") && cancel_at_clari(request)))
 	{
 		if (queue_begin())
 		{
-			update = queue_cancel(id);
+			queue_cancel(id);
 			queue_end(false);
 		}
-		if (update == QUEUE_LOCKED)
-			raise_locked(id);
 		wake_at_commit();
 	}
 	request = find_own_request(id, &(bool) {false});
@@ -400,20 +421,19 @@ state_for_retry(const Request *request)
 {
 	const char *code = request->error_code != NULL ? request->error_code : "";
 	bool		job_is_lost = strcmp(code, "RC006") == 0 || strcmp(code, "RC002") == 0;
+	bool		refused = strcmp(code, "RC001") == 0 || strcmp(code, "RC002") == 0;
 
-	if (request->job_id != NULL && !job_is_lost)
-		return "running";
-	if (strcmp(code, "RC011") == 0)
-		return "submitting";
-	return "queued";
+	if (request->job_id != NULL)
+		return job_is_lost ? "queued" : "running";
+	return request->was_submitted && !refused ? "submitting" : "queued";
 }
 
 PG_FUNCTION_INFO_V1(clari_export_retry);
 
 /*
  * clari_export_retry(request_id bigint) returns text: the state after it. A
- * job that may still be fetched is not submitted again, and a submission of
- * unknown outcome is looked up again.
+ * job that may still be fetched is not submitted again, and a submission that
+ * Clari has not refused is looked up.
  */
 Datum
 clari_export_retry(PG_FUNCTION_ARGS)

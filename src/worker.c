@@ -201,13 +201,15 @@ prepare_process(void)
 	BackgroundWorkerUnblockSignals();
 }
 
-static void
+/* Returns whether they may have changed. */
+static bool
 reload_settings(void)
 {
 	if (!ConfigReloadPending)
-		return;
+		return false;
 	ConfigReloadPending = false;
 	ProcessConfigFile(PGC_SIGHUP);
+	return true;
 }
 
 /* A database was created, perhaps: look for those that were missing. */
@@ -273,34 +275,22 @@ report_activity(void)
 }
 
 static void
-prune(void)
-{
-	Duration	retention = settings_request_retention();
-
-	if (retention == 0 || !queue_begin())
-		return;
-	queue_prune(retention);
-	queue_end(false);
-}
-
-static void
 work(void)
 {
 	QueueScope	everything = {NULL, NULL};
-	Instant		next_prune = http_now() + PRUNE_INTERVAL;
+	Instant		next_prune = 0;
 
 	queue_set_transactions(QUEUE_OWN_TRANSACTIONS);
 	dispatcher_start(&everything, INT_MAX);
 	for (;;)
 	{
-		dispatcher_step(next_prune, wake_was_called());
-		report_activity();
-		reload_settings();
-		if (http_now() >= next_prune)
+		if (reload_settings() || http_now() >= next_prune)
 		{
-			prune();
+			dispatcher_prune();
 			next_prune = http_now() + PRUNE_INTERVAL;
 		}
+		dispatcher_step(next_prune, wake_was_called());
+		report_activity();
 	}
 }
 

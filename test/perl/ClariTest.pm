@@ -63,7 +63,8 @@ our %FAST_OPTIONS = (
 Starts a node of that name, in UTF-8, with the extension in database postgres, a simulated Clari, a server
 "clari" for it and a mapping of the superuser with the key "demo-key". C<options>: options of the server over the
 fast ones; C<preload>: 0 to leave the library out of shared_preload_libraries; C<conf>: more lines of
-postgresql.conf; C<sim>: options of the simulator; C<streaming>: 1 for a node that a standby can follow.
+postgresql.conf; C<sim>: options of the simulator; C<streaming>: 1 for a node that a standby can follow;
+C<install_path>: another PostgreSQL than that of the PATH.
 
 =cut
 
@@ -72,7 +73,8 @@ sub new
 	my ($class, $name, %options) = @_;
 	my $self = bless {}, $class;
 	$self->{sim}  = ClariSim->start(%{ $options{sim} || {} });
-	$self->{node} = PostgreSQL::Test::Cluster->new($name);
+	$self->{node} = PostgreSQL::Test::Cluster->new($name,
+		$options{install_path} ? (install_path => $options{install_path}) : ());
 	$self->{node}->init(
 		allows_streaming => $options{streaming} || 0,
 		extra            => [ '--encoding=UTF8', '--locale=C' ]);

@@ -1,0 +1,82 @@
+# A dump keeps requests and snapshots, and a restored queue works.
+
+use strict;
+use warnings;
+
+use Test::More;
+use ClariTest;
+
+use constant ENDLESS => { statuses => [ [ 0, 'STARTED' ] ] };
+
+my $test = ClariTest->new(
+	'queue_restore',
+	options => { poll_max_attempts => 100_000 },
+	conf    => "max_worker_processes = 16\n");
+my ($node, $sim, $session) = ($test->node, $test->sim, $test->session);
+
+my $requests  = q{SELECT md5(string_agg(r::text, ' ' ORDER BY id)) FROM clari_export_request r};
+my $snapshots = q{SELECT md5(string_agg(s::text, ' ' ORDER BY request_id)) FROM clari_export_snapshot s};
+my $dump      = $node->basedir . '/dump.sql';
+
+# One request in each state, of two roles.
+$session->run(
+	q{CREATE ROLE analyst LOGIN;
+	  GRANT USAGE ON FOREIGN SERVER clari TO analyst;
+	  CREATE USER MAPPING FOR analyst SERVER clari OPTIONS (api_key 'second-key')});
+my $analyst = $test->new_session(user => 'analyst');
+$sim->jobs({}, { outcome => 'FAILED' });
+$test->await_state('done',   $test->enqueue(time_period => '2026_Q1'));
+$test->await_state('failed', $test->enqueue);
+$test->await_state('done',   $test->enqueue(session => $analyst));
+my $far = $test->enqueue(run_after => '2999-01-01', options => '{"currency": "EUR"}', priority => 3, dedupe_key => 'far');
+is($session->value('SELECT clari_export_cancel(' . $test->enqueue(run_after => '2999-01-01') . ')'), 'cancelled',
+	'a cancelled one');
+$sim->reset({ job => ENDLESS });
+my $running = $test->enqueue;
+my $job     = $test->await_state('running', $running)->{job_id};
+$session->run(q{ALTER SERVER clari OPTIONS (ADD paused 'true')});
+my $queued = $test->enqueue;
+$test->await('the hold', sub { $test->requests(q{hold_reason = 'paused'}) });
+
+# The worker must not write while the two are compared.
+$node->append_conf('postgresql.conf', "clari_export.databases = ''");
+$node->reload;
+$test->await('the end of the worker',
+	sub { !$session->value(q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'clari_export worker'}) });
+
+$node->command_ok([ 'pg_dump', '--file', $dump, 'postgres' ], 'pg_dump');
+$node->safe_psql('postgres', 'CREATE DATABASE restored');
+$node->command_ok([ 'psql', '--no-psqlrc', '--quiet', '--set', 'ON_ERROR_STOP=1', '--file', $dump, 'restored' ],
+	'it is restored into a fresh database');
+my $restored = $test->new_session(database => 'restored');
+is($restored->value($requests),  $session->value($requests),  'with all requests');
+is($restored->value($snapshots), $session->value($snapshots), 'and all snapshots');
+is($restored->value('SELECT count(*) FROM clari_export_snapshot'), 2, 'of which there are two');
+is($restored->value('SELECT count(DISTINCT state) FROM clari_export_request'), 5, 'in five states');
+
+# Only one of the two may go on with the jobs.
+$node->append_conf('postgresql.conf', "clari_export.databases = 'restored'");
+$node->reload;
+$sim->finish_job($job);
+my $done = $test->await_state('done', $running, $restored);
+is($done->{job_id}, $job, 'the running request goes on with its job');
+$restored->run(q{ALTER SERVER clari OPTIONS (DROP paused)});
+$sim->finish_job($test->await_state('running', $queued, $restored)->{job_id});
+$test->await_state('done', $queued, $restored);
+pass('the queued one is exported');
+is($sim->stats->{keys}{'demo-key'}{accepted}, 2, 'each was submitted once');
+is($test->request($far, $restored)->{state}, 'queued', 'the one for later waits');
+is($restored->value(q{SELECT clari_export_enqueue('net_arr', dedupe_key => 'far')}), $far, 'and keeps its dedupe_key');
+my $new = $test->enqueue(session => $restored);
+cmp_ok($new, '>', $queued, 'a new request has a new id');
+$sim->finish_job($test->await_state('running', $new, $restored)->{job_id});
+$test->await_state('done', $new, $restored);
+
+# What was granted is still granted, and no more.
+my $restored_analyst = $test->new_session(database => 'restored', user => 'analyst');
+is($restored_analyst->value('SELECT count(*) FROM clari_export_request'), 1, 'row security is restored');
+$restored_analyst->fails(q{INSERT INTO clari_export_request (forecast_id, state) VALUES ('net_arr', 'done')},
+	'42501', 'so are the privileges');
+$restored_analyst->fails("SELECT clari_export_cancel($far)", '42704', "another role's request");
+
+done_testing();

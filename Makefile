@@ -47,6 +47,11 @@ endif
 PG_CPPFLAGS = -I$(srcdir)/src $(shell $(PKG_CONFIG) --cflags libcurl json-c)
 SHLIB_LINK = $(shell $(PKG_CONFIG) --libs libcurl json-c)
 
+# Servers load modules into one name space: show only what they look up here.
+ifeq ($(shell uname),Linux)
+SHLIB_LINK += -Wl,--version-script=$(srcdir)/src/clari_export.map
+endif
+
 ifdef STRICT
 PG_CPPFLAGS += -isystem $(shell $(PG_CONFIG) --includedir-server)
 PG_CFLAGS += -Wall -Wextra -Werror

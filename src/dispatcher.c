@@ -3,13 +3,6 @@
  *		Works through the request queue: which request goes next, and what
  *		becomes of it.
  *
- * An item is a request that is being worked on: its task (engine.h) asks Clari,
- * and what comes of it is written to the request's row, in a transaction that
- * is over before the next request to Clari goes out. The order in which a
- * submission is written is what makes it happen once:
- *
- *		commit "submitting"  ->  POST  ->  commit "running" with the job id
- *
  * A lane whose requests are ours to work on (lane_drive) has no other process
  * at work in this database. So a row that is found submitting or running, and
  * is none of our items, was left behind by one that is gone: it is taken up
@@ -27,29 +20,12 @@
 
 #include "dispatcher.h"
 #include "engine.h"
-#include "fault.h"
-#include "result.h"
+#include "interval.h"
+#include "item.h"
 #include "settings.h"
-#include "stat.h"
-#include "submission.h"
-#include "wake.h"
-
-/* When a row is locked by somebody, or something failed that may pass. */
-#define TRY_AGAIN_AFTER		SECONDS(1)
 
 /* At the latest we look at a queue that holds something. */
 #define LOOK_AT_LATEST		SECONDS(60)
-
-typedef struct Item
-{
-	dlist_node	node;
-	int64		request_id;
-	Task	   *task;
-	bool		claimed;		/* counts in requests_left */
-	bool		job_is_stored;	/* the row is running and has the job's id */
-	uint64		seen_in;		/* the last pass that saw it so */
-	Instant		write_again_at; /* 0: the row is up to date */
-} Item;
 
 /* A lane we have requests in. */
 typedef struct QueueLane
@@ -65,7 +41,6 @@ typedef struct QueueLane
 
 static QueueScope scope;
 static int	requests_left;
-static dlist_head items = DLIST_STATIC_INIT(items);
 static dlist_head lanes = DLIST_STATIC_INIT(lanes);
 static MemoryContext dispatcher_context = NULL;
 static MemoryContext pass_context = NULL;
@@ -73,418 +48,6 @@ static uint64 pass = 0;			/* looks at the queue, counted */
 static Instant next_look = 0;
 static TimestampTz next_due = DT_NOEND;
 static TimestampTz next_held = DT_NOEND;
-
-/* ----------
- * Items
- * ----------
- */
-
-static Item *
-item_of(const Task *task)
-{
-	return (Item *) task->owner;
-}
-
-static void
-remove_item(Item *item)
-{
-	dlist_delete(&item->node);
-	engine_remove(item->task);
-	pfree(item);
-	next_look = 0;				/* the lane may have room now */
-}
-
-static Item *
-find_item(int64 request_id)
-{
-	dlist_iter	iter;
-
-	dlist_foreach(iter, &items)
-	{
-		Item	   *item = dlist_container(Item, node, iter.cur);
-
-		if (item->request_id == request_id)
-			return item;
-	}
-	return NULL;
-}
-
-/* Work on a request no more, and write nothing. */
-static void
-abandon(Item *item)
-{
-	item->task->export.outcome = OUTCOME_NONE;
-	item->task->action.finished = true;
-}
-
-/* A request did not get as far as its submission: it does not count. */
-static void
-give_back(Item *item)
-{
-	if (item->claimed)
-		requests_left++;
-	item->claimed = false;
-}
-
-/*
- * Somebody else's transaction holds the row of a request that was to be
- * submitted. Others of the lane go first; it is looked at again in a moment.
- */
-static void
-put_off(Item *item)
-{
-	lane_close(&item->task->ticket, false);
-	item->write_again_at = http_now() + TRY_AGAIN_AFTER;
-	give_back(item);
-}
-
-static TimestampTz
-timestamp_of(Instant instant)
-{
-	Duration	ahead = instant - http_now();
-
-	/* Beyond what a timestamp can hold: a huge Retry-After. */
-	if (instant == INSTANT_NEVER || ahead > END_TIMESTAMP - GetCurrentTimestamp() - SECONDS(1))
-		return DT_NOEND;
-	return GetCurrentTimestamp() + ahead;
-}
-
-/* queue_end(), where a crash test may end it all; step is what is written. */
-static void
-commit(const char *step, bool durable)
-{
-	FAULT_POINT("before_commit", step);
-	queue_end(durable);
-	FAULT_POINT("after_commit", step);
-}
-
-/* ----------
- * The task's hooks: what is written while an export goes on
- * ----------
- */
-
-/* Step 1 of a submission: whoever finds the row knows that it may be sent. */
-static bool
-before_submission(Task *task)
-{
-	Item	   *item = item_of(task);
-	QueueUpdate update;
-
-	if (!queue_begin())
-		return false;
-	update = queue_submitting(item->request_id, &task->export);
-	commit("submitting", true);
-	if (update == QUEUE_LOCKED)
-		put_off(item);
-	return update == QUEUE_UPDATED;
-}
-
-static void
-before_look_up(Task *task)
-{
-	if (!queue_begin())
-		return;
-	queue_exclude_owned_jobs(item_of(task)->request_id, &task->export);
-	commit("look_up", false);
-}
-
-/* Step 3 of a submission, and every poll after it. */
-static QueueUpdate
-store_progress(Item *item)
-{
-	const Task *task = item->task;
-	TimestampTz next_poll_at = timestamp_of(task->due);
-	QueueUpdate update;
-
-	if (!queue_begin())
-		return QUEUE_MOVED_ON;
-	if (!item->job_is_stored)
-		update = queue_running(item->request_id, &task->export, next_poll_at);
-	else
-		update = queue_polled(item->request_id, &task->export, next_poll_at);
-	commit(item->job_is_stored ? "poll" : "running", !item->job_is_stored);
-	return update;
-}
-
-static void
-write_progress(Item *item)
-{
-	switch (store_progress(item))
-	{
-		case QUEUE_UPDATED:
-			item->job_is_stored = true;
-			item->write_again_at = 0;
-			break;
-		case QUEUE_LOCKED:
-			item->write_again_at = http_now() + TRY_AGAIN_AFTER;
-			break;
-		case QUEUE_MOVED_ON:
-			abandon(item);
-			break;
-	}
-}
-
-static void
-progressed(Task *task)
-{
-	if (!task_is_finished(task) && export_may_have_job(&task->export))
-		write_progress(item_of(task));
-}
-
-static const TaskHooks queue_hooks = {
-	.before_submission = before_submission,
-	.before_look_up = before_look_up,
-	.progressed = progressed,
-};
-
-/* ----------
- * Starting items
- * ----------
- */
-
-static ExportGoal
-goal_of(const Request *request)
-{
-	if (strcmp(request->state, "running") == 0)
-		return GOAL_RESUME_JOB;
-	if (strcmp(request->state, "submitting") == 0)
-		return GOAL_RESUME_UNKNOWN;
-	return GOAL_EXPORT;
-}
-
-/* Continue where the row says the export stands. */
-static void
-restore_progress(Export *export, const Request *request)
-{
-	if (request->job_id != NULL)
-		strlcpy(export->job_id, request->job_id, JOB_ID_SIZE);
-	export->polls = request->polls;
-
-	/*
-	 * The grace begins anew: the clock that the row's time was taken from may
-	 * have been another machine's.
-	 */
-	export->submitted_at = http_now();
-	export->has_baseline = request->n_known_jobs >= 0;
-	for (int i = 0; i < request->n_known_jobs; i++)
-		export_exclude_job(export, request->known_jobs[i]);
-}
-
-static Instant
-first_request_at(const Request *request)
-{
-	TimestampTz now = GetCurrentTimestamp();
-
-	if (TIMESTAMP_NOT_FINITE(request->next_poll_at) || request->next_poll_at <= now)
-		return http_now();
-	return http_now() + (request->next_poll_at - now);
-}
-
-static Task *
-make_task(const Request *request)
-{
-	Task	   *task = engine_new_task();
-	MemoryContext old_context = MemoryContextSwitchTo(task->context);
-	Submission	submission = {
-		.kind = export_kind_from_name(request->kind),
-		.forecast_id = request->forecast_id,
-		.time_period = request->time_period,
-		.options = request->options,
-	};
-	ExportRules rules;
-
-	task->account = account_load(request->server, get_role_oid(request->requested_by, false));
-	task->submit_interval = task->account->submit_interval;
-	task->hooks = &queue_hooks;
-	rules = account_export_rules(task->account);
-	rules.give_way = true;
-	rules.quota_reserve = task->account->quota_reserve;
-	submission_prepare(task, goal_of(request), &rules, &submission);
-	restore_progress(&task->export, request);
-	MemoryContextSwitchTo(old_context);
-	return task;
-}
-
-/*
- * Start to work on a request. Errors are the request's; until all has gone
- * well, the task belongs to the pass.
- */
-static void
-start_item(void *arg)
-{
-	const Request *request = arg;
-	Task	   *task = make_task(request);
-	Item	   *item = MemoryContextAllocZero(dispatcher_context, sizeof(Item));
-
-	item->request_id = request->id;
-	item->task = task;
-	item->job_is_stored = request->job_id != NULL;
-	task->owner = item;
-	engine_add(task, first_request_at(request));
-	dlist_push_tail(&items, &item->node);
-	MemoryContextSetParent(task->context, dispatcher_context);
-}
-
-static Failure *
-failure_of_error(const ErrorData *error)
-{
-	Failure    *failure = failure_make(error->sqlerrcode, "%s", error->message);
-
-	failure->detail = error->detail;
-	failure->hint = error->hint;
-	return failure;
-}
-
-/* Returns whether an item was started; a request that cannot be, fails. */
-static bool
-start_or_fail(Request *request)
-{
-	ErrorData  *error = queue_try(start_item, request);
-
-	if (error != NULL)
-		queue_fail(request->id, failure_of_error(error));
-	return error == NULL;
-}
-
-/* ----------
- * Finishing items
- * ----------
- */
-
-/* Whether a submission did not happen, for a reason that passes. */
-static bool
-is_held(const Task *task, HoldReason *reason)
-{
-	const Export *export = &task->export;
-
-	if (export_may_have_job(export) || export->delivery == DELIVERY_NOT_TRUSTED)
-		return false;
-	switch (export->outcome)
-	{
-		case OUTCOME_RATE_LIMITED:
-			*reason = HOLD_RATE_LIMITED;
-			return true;
-		case OUTCOME_QUEUE_FULL:
-			*reason = HOLD_QUEUE_FULL;
-			return true;
-		case OUTCOME_QUOTA_EXHAUSTED:
-			*reason = HOLD_QUOTA;
-			return true;
-		case OUTCOME_UNAVAILABLE:
-			*reason = HOLD_UNAVAILABLE;
-			return true;
-		default:
-			return false;
-	}
-}
-
-/* Fail a request, and count that. */
-static QueueUpdate
-fail(const Item *item, const Failure *failure)
-{
-	QueueUpdate update = queue_fail(item->request_id, failure);
-
-	if (update == QUEUE_UPDATED)
-		stat_add_end(item->task->account->server_id, failure->sqlstate);
-	return update;
-}
-
-typedef struct Ending
-{
-	const Item *item;
-	QueueUpdate update;
-} Ending;
-
-/* Store the result; whatever jsonb or the table refuse is the request's error. */
-static void
-store_result(void *arg)
-{
-	Ending	   *ending = arg;
-	const Task *task = ending->item->task;
-	Failure    *failure;
-	Jsonb	   *result = result_of_export(task, &failure);
-
-	if (failure != NULL)
-	{
-		ending->update = fail(ending->item, failure);
-		return;
-	}
-	ending->update = queue_done(ending->item->request_id, &task->export, result);
-	if (ending->update == QUEUE_UPDATED)
-		stat_add_end(task->account->server_id, 0);
-}
-
-static QueueUpdate
-store_ending(Item *item)
-{
-	const Task *task = item->task;
-	Ending		ending = {.item = item};
-	ErrorData  *error;
-	HoldReason	reason;
-
-	if (task->export.outcome == OUTCOME_NONE)
-		return QUEUE_UPDATED;
-	if (is_held(task, &reason))
-	{
-		give_back(item);
-		return queue_hold(item->request_id, hold_reason_name(reason), timestamp_of(task->due));
-	}
-	if (task->export.outcome != OUTCOME_DONE)
-		return fail(item, failure_of_task(task));
-
-	error = queue_try(store_result, &ending);
-	return error == NULL ? ending.update : fail(item, failure_of_error(error));
-}
-
-/*
- * Write what a finished task came to, and forget the item. A row that is
- * locked is tried again later; one that moved on (cancelled) is left alone.
- */
-static void
-finish_item(Item *item)
-{
-	QueueUpdate update = QUEUE_MOVED_ON;
-
-	if (!item->job_is_stored && export_may_have_job(&item->task->export))
-		write_progress(item);
-	if (queue_begin())
-	{
-		update = store_ending(item);
-		commit("finish", true);
-	}
-
-	if (update == QUEUE_LOCKED)
-		item->write_again_at = http_now() + TRY_AGAIN_AFTER;
-	else
-	{
-		remove_item(item);
-		wake_waiters();
-	}
-}
-
-/* Whether an item has to be written again, now. */
-static bool
-is_due_to_write(const Item *item)
-{
-	return item->write_again_at == 0 || http_now() >= item->write_again_at;
-}
-
-static void
-finish_items(void)
-{
-	dlist_mutable_iter iter;
-
-	dlist_foreach_modify(iter, &items)
-	{
-		Item	   *item = dlist_container(Item, node, iter.cur);
-
-		if (task_is_finished(item->task) && is_due_to_write(item))
-			finish_item(item);
-		else if (item->write_again_at != 0 && is_due_to_write(item))
-			write_progress(item);
-	}
-	MemoryContextReset(pass_context);
-}
 
 /* ----------
  * Lanes
@@ -638,12 +201,12 @@ take_up_left_behind(QueueLane *lane)
 		foreach(cell, active)
 		{
 			Request    *request = lfirst(cell);
-			Item	   *item = find_item(request->id);
+			Item	   *item = item_find(request->id);
 
 			if (item != NULL)
 				item->seen_in = pass;
-			else if (start_or_fail(request))
-				find_item(request->id)->seen_in = pass;
+			else if ((item = item_start(request, dispatcher_context)) != NULL)
+				item->seen_in = pass;
 		}
 	}
 }
@@ -761,6 +324,7 @@ start_next(QueueLane *lane)
 	{
 		Request    *request = next_request(lane);
 		LaneVerdict verdict = lane_look(&lane->ticket);
+		Item	   *item;
 
 		if (request == NULL)
 			return INSTANT_NEVER;
@@ -772,9 +336,10 @@ start_next(QueueLane *lane)
 			lane->has_waiting = true;
 			return verdict.until;
 		}
-		if (start_or_fail(request))
+		item = item_start(request, dispatcher_context);
+		if (item != NULL)
 		{
-			find_item(request->id)->claimed = true;
+			item->claimed = true;
 			requests_left--;
 		}
 	}
@@ -798,7 +363,7 @@ drop_moved_on(void)
 
 		if (item->job_is_stored && item->seen_in != pass)
 		{
-			abandon(item);
+			item_abandon(item);
 			item->write_again_at = 0;
 		}
 	}
@@ -811,7 +376,7 @@ abandon_all(void)
 	dlist_iter	iter;
 
 	dlist_foreach(iter, &items)
-		abandon(dlist_container(Item, node, iter.cur));
+		item_abandon(dlist_container(Item, node, iter.cur));
 }
 
 static void
@@ -845,13 +410,6 @@ forget_pass(void)
 	MemoryContextReset(pass_context);
 }
 
-static Instant
-instant_of(TimestampTz time)
-{
-	return TIMESTAMP_NOT_FINITE(time) ? INSTANT_NEVER :
-		http_now() + Max(time - GetCurrentTimestamp(), 0);
-}
-
 static void
 look_at_queue(void)
 {
@@ -870,7 +428,7 @@ look_at_queue(void)
 		next_look = instant_earlier(next_look, instant_of(next_due));
 		if (owners != NIL)
 			next_look = instant_earlier(next_look, http_now() + LOOK_AT_LATEST);
-		commit("look", false);
+		queue_commit("look", false);
 	}
 	else
 		abandon_all();
@@ -893,22 +451,6 @@ dispatcher_start(const QueueScope *requests_in_scope, int max_requests)
 	scope = *requests_in_scope;
 	requests_left = max_requests;
 	next_look = 0;
-}
-
-static Instant
-next_write(void)
-{
-	dlist_iter	iter;
-	Instant		next = INSTANT_NEVER;
-
-	dlist_foreach(iter, &items)
-	{
-		Item	   *item = dlist_container(Item, node, iter.cur);
-
-		if (item->write_again_at != 0)
-			next = instant_earlier(next, item->write_again_at);
-	}
-	return next;
 }
 
 /* Whether a lane would let a request of ours go on only when it changes. */
@@ -954,8 +496,11 @@ dispatcher_step(Instant until, bool look)
 		look_at_queue();
 		until = http_now();
 	}
-	engine_step(instant_earlier(until, instant_earlier(next_look, next_write())), waits_for_lanes());
-	finish_items();
+	engine_step(instant_earlier(until, instant_earlier(next_look, items_next_write())), waits_for_lanes());
+	if (items_finish())
+		next_look = 0;			/* a lane may have room now */
+	requests_left += items_given_back();
+	MemoryContextReset(pass_context);
 	notice_open_lanes();
 	MemoryContextSwitchTo(old_context);
 }
@@ -1018,7 +563,7 @@ dispatcher_stop(void)
 	if (dispatcher_context == NULL)
 		return;
 	dlist_foreach_modify(iter, &items)
-		remove_item(dlist_container(Item, node, iter.cur));
+		item_remove(dlist_container(Item, node, iter.cur));
 	dlist_foreach_modify(iter, &lanes)
 		remove_lane(dlist_container(QueueLane, node, iter.cur));
 	MemoryContextDelete(dispatcher_context);

@@ -373,3 +373,13 @@ failure_of_task(const Task *task)
 		failure_add_job(failure, task);
 	return failure;
 }
+
+Failure *
+failure_of_error(const ErrorData *error)
+{
+	Failure    *failure = failure_make(error->sqlerrcode, "%s", error->message);
+
+	failure->detail = error->detail;
+	failure->hint = error->hint;
+	return failure;
+}

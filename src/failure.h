@@ -45,6 +45,9 @@ extern Failure *failure_of_task(const Task *task);
  */
 extern void failure_add_job(Failure *failure, const Task *task);
 
+/* An error of PostgreSQL's as a failure. */
+extern Failure *failure_of_error(const ErrorData *error);
+
 /* Raise it; does not return. */
 extern void failure_raise(const Failure *failure);
 

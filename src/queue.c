@@ -22,6 +22,7 @@
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
+#include "fault.h"
 #include "queue.h"
 
 #define MAX_PARAMETERS	8
@@ -165,6 +166,14 @@ queue_end(bool durable)
 						  GUC_ACTION_LOCAL, true, 0, false);
 	end_transaction();
 	MemoryContextSwitchTo(context);
+}
+
+void
+queue_commit(const char *step, bool durable)
+{
+	FAULT_POINT("before_commit", step);
+	queue_end(durable);
+	FAULT_POINT("after_commit", step);
 }
 
 ErrorData *

@@ -88,6 +88,9 @@ extern bool queue_begin(void);
  */
 extern void queue_end(bool durable);
 
+/* queue_end(), where a crash test may end it all; step is what is written. */
+extern void queue_commit(const char *step, bool durable);
+
 /*
  * Run a function in a subtransaction. Returns NULL, or a copy of the error it
  * raised, all it did then being undone.

@@ -213,12 +213,12 @@ COMMENT ON COLUMN clari_export_request.dedupe_key IS 'unique among the unfinishe
 COMMENT ON COLUMN clari_export_request.requested_by IS 'the role that inserted it';
 COMMENT ON COLUMN clari_export_request.created_at IS 'when it was inserted';
 COMMENT ON COLUMN clari_export_request.state IS 'queued, submitting, running, done, failed or cancelled';
-COMMENT ON COLUMN clari_export_request.hold_reason IS 'why a queued request waits, other than for its turn';
+COMMENT ON COLUMN clari_export_request.hold_reason IS 'why a queued request waits, other than for its turn; also of an unfinished one that Clari told to wait';
 COMMENT ON COLUMN clari_export_request.job_id IS 'Clari''s id of the job';
 COMMENT ON COLUMN clari_export_request.submitted_at IS 'when the submission was about to be sent';
 COMMENT ON COLUMN clari_export_request.finished_at IS 'when it was done, failed or was cancelled';
 COMMENT ON COLUMN clari_export_request.polls IS 'status requests so far';
-COMMENT ON COLUMN clari_export_request.next_poll_at IS 'when the next status request is due';
+COMMENT ON COLUMN clari_export_request.next_poll_at IS 'when the next request for it to Clari is due, once it is submitted';
 COMMENT ON COLUMN clari_export_request.server_start_time IS 'when the job started, by Clari''s clock';
 COMMENT ON COLUMN clari_export_request.server_end_time IS 'when the job ended, by Clari''s clock';
 COMMENT ON COLUMN clari_export_request.error_code IS 'SQLSTATE of a failed request';

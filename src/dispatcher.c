@@ -36,6 +36,7 @@ typedef struct QueueLane
 	List	   *accounts;		/* of the owners in this pass */
 	List	   *owners;
 	bool		has_waiting;	/* a request waits for its turn */
+	bool		holds_restored;
 	Instant		reported_hold;	/* told to a request already */
 } QueueLane;
 
@@ -209,6 +210,24 @@ take_up_left_behind(QueueLane *lane)
 				item->seen_in = pass;
 		}
 	}
+}
+
+/* A 429 holds the API key as long as it said, even if the server was restarted since. */
+static void
+restore_holds(QueueLane *lane)
+{
+	ListCell   *owner;
+
+	if (lane->holds_restored)
+		return;
+	foreach(owner, lane->owners)
+	{
+		TimestampTz until = queue_rate_limited_until(lfirst(owner));
+
+		if (until > GetCurrentTimestamp())
+			lane_restore_hold(&lane->ticket, instant_of(until));
+	}
+	lane->holds_restored = true;
 }
 
 /* Whether request a with its priority goes before b. */
@@ -390,6 +409,7 @@ work_on_lanes(void)
 
 		if (!lane_drive(&lane->ticket))
 			continue;
+		restore_holds(lane);
 		take_up_left_behind(lane);
 		next_look = instant_earlier(next_look, start_next(lane));
 	}

@@ -116,6 +116,13 @@ before_look_up(Task *task)
 	queue_commit("look_up", false);
 }
 
+/* The word for what the task's next request waits for, if Clari held it. */
+static const char *
+hold_reason_of(const Task *task)
+{
+	return task->action.hold == HOLD_RATE_LIMITED ? hold_reason_name(HOLD_RATE_LIMITED) : NULL;
+}
+
 /* Step 3 of a submission, and every poll after it. */
 static QueueUpdate
 store_progress(Item *item)
@@ -129,7 +136,7 @@ store_progress(Item *item)
 	if (!item->job_is_stored)
 		update = queue_running(item->request_id, &task->export, next_poll_at);
 	else
-		update = queue_polled(item->request_id, &task->export, next_poll_at);
+		update = queue_polled(item->request_id, &task->export, next_poll_at, hold_reason_of(task));
 	queue_commit(item->job_is_stored ? "poll" : "running", !item->job_is_stored);
 	return update;
 }
@@ -152,11 +159,30 @@ write_progress(Item *item)
 	}
 }
 
+/*
+ * After a lost reply: the submission is under way no more. What comes next is
+ * a matter of time only, so a row that cannot be written does no harm.
+ */
+static void
+write_look_up(Item *item)
+{
+	const Task *task = item->task;
+
+	if (!queue_begin())
+		return;
+	queue_looked_up(item->request_id, timestamp_of(task->due), hold_reason_of(task));
+	queue_commit("lost", false);
+}
+
 static void
 progressed(Task *task)
 {
-	if (!task_is_finished(task) && export_may_have_job(&task->export))
+	if (task_is_finished(task))
+		return;
+	if (export_may_have_job(&task->export))
 		write_progress(item_of(task));
+	else if (export_submission_is_open(&task->export))
+		write_look_up(item_of(task));
 }
 
 static const TaskHooks queue_hooks = {

@@ -365,6 +365,14 @@ lane_note_rate_limit(LaneTicket *ticket, Duration retry_after)
 }
 
 void
+lane_restore_hold(LaneTicket *ticket, Instant until)
+{
+	lock_lanes();
+	lane_hold_until(&ticket->lane->state, until);
+	unlock_lanes();
+}
+
+void
 lane_note_answer(LaneTicket *ticket)
 {
 	lock_lanes();

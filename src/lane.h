@@ -66,6 +66,7 @@ extern LaneVerdict lane_take_place(LaneTicket *ticket, Duration interval);
 extern void lane_take_running_place(LaneTicket *ticket, bool submission_open);
 extern void lane_settle_submission(LaneTicket *ticket);
 extern Instant lane_note_rate_limit(LaneTicket *ticket, Duration retry_after);
+extern void lane_restore_hold(LaneTicket *ticket, Instant until);
 extern void lane_note_answer(LaneTicket *ticket);
 extern void lane_note_acceptance(LaneTicket *ticket);
 extern Instant lane_note_submission_hold(LaneTicket *ticket, HoldReason reason);

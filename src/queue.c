@@ -474,6 +474,27 @@ queue_next_due(const QueueScope *scope, TimestampTz *next_held)
 	return time_column(0, 1, DT_NOEND);
 }
 
+/* Of the queued requests few are held, and the index has them by that time. */
+TimestampTz
+queue_rate_limited_until(const RequestOwner *owner)
+{
+	Statement	statement = {0};
+
+	add_text(&statement, owner->server);
+	add_text(&statement, owner->role);
+	add_text(&statement, hold_reason_name(HOLD_RATE_LIMITED));
+	execute(&statement,
+			"SELECT greatest("
+			"(SELECT run_after FROM @request@"
+			"  WHERE state = 'queued' AND hold_reason <> 'monthly quota used up' AND hold_reason = $3"
+			"  AND server = $1 AND requested_by = $2 AND run_after > now()"
+			"  ORDER BY run_after DESC LIMIT 1),"
+			" (SELECT max(next_poll_at) FROM @request@"
+			"  WHERE state IN ('submitting', 'running') AND hold_reason = $3"
+			"  AND server = $1 AND requested_by = $2))");
+	return time_column(0, 1, DT_NOBEGIN);
+}
+
 Request *
 queue_find(int64 id, bool *inserted_here)
 {
@@ -589,7 +610,7 @@ queue_submitting(int64 id, const Export *export)
 				  !export->has_baseline);
 	return update(&statement, "'queued', 'submitting'",
 				  "state = 'submitting', submitted_at = clock_timestamp(), known_job_ids = $2,"
-				  " hold_reason = NULL");
+				  " next_poll_at = NULL, hold_reason = NULL");
 }
 
 QueueUpdate
@@ -601,7 +622,8 @@ queue_running(int64 id, const Export *export, TimestampTz next_poll_at)
 	add_text(&statement, export->job_id);
 	add_time(&statement, next_poll_at);
 	return update(&statement, "'submitting'",
-				  "state = 'running', job_id = $2, next_poll_at = $3, polls = 0, known_job_ids = NULL");
+				  "state = 'running', job_id = $2, next_poll_at = $3, polls = 0, known_job_ids = NULL,"
+				  " hold_reason = NULL");
 }
 
 static void
@@ -616,7 +638,18 @@ add_job_times(Statement *statement, const Export *export)
 }
 
 QueueUpdate
-queue_polled(int64 id, const Export *export, TimestampTz next_poll_at)
+queue_looked_up(int64 id, TimestampTz next_poll_at, const char *hold_reason)
+{
+	Statement	statement = {0};
+
+	add_id(&statement, id);
+	add_time(&statement, next_poll_at);
+	add_text(&statement, hold_reason);
+	return update(&statement, "'submitting'", "next_poll_at = $2, hold_reason = $3");
+}
+
+QueueUpdate
+queue_polled(int64 id, const Export *export, TimestampTz next_poll_at, const char *hold_reason)
 {
 	Statement	statement = {0};
 
@@ -624,8 +657,10 @@ queue_polled(int64 id, const Export *export, TimestampTz next_poll_at)
 	add_parameter(&statement, INT4OID, Int32GetDatum(export->polls), false);
 	add_time(&statement, next_poll_at);
 	add_job_times(&statement, export);
+	add_text(&statement, hold_reason);
 	return update(&statement, "'running'",
-				  "polls = $2, next_poll_at = $3, server_start_time = $4, server_end_time = $5");
+				  "polls = $2, next_poll_at = $3, server_start_time = $4, server_end_time = $5,"
+				  " hold_reason = $6");
 }
 
 QueueUpdate
@@ -638,7 +673,7 @@ queue_hold(int64 id, const char *reason, TimestampTz run_after)
 	add_time(&statement, run_after);
 	return update(&statement, "'queued', 'submitting'",
 				  "state = 'queued', hold_reason = $2, run_after = coalesce($3, run_after),"
-				  " submitted_at = NULL, known_job_ids = NULL");
+				  " submitted_at = NULL, next_poll_at = NULL, known_job_ids = NULL");
 }
 
 static void
@@ -667,6 +702,7 @@ queue_done(int64 id, const Export *export, Jsonb *result)
 	add_job_times(&statement, export);
 	done = update_finally(&statement, "'running'",
 						  "state = 'done', finished_at = clock_timestamp(), polls = $2, next_poll_at = NULL,"
+						  " hold_reason = NULL,"
 						  " server_start_time = coalesce($3, server_start_time),"
 						  " server_end_time = coalesce($4, server_end_time)");
 	if (done == QUEUE_UPDATED)

@@ -121,6 +121,12 @@ extern Request *queue_first_due(const RequestOwner *owner, const int64 *left_out
  */
 extern TimestampTz queue_next_due(const QueueScope *scope, TimestampTz *next_held);
 
+/*
+ * Until when the owner's requests say that Clari has held their API key;
+ * DT_NOBEGIN if it does not.
+ */
+extern TimestampTz queue_rate_limited_until(const RequestOwner *owner);
+
 /* Any request by its id, or NULL. inserted_here: by this very transaction. */
 extern Request *queue_find(int64 id, bool *inserted_here);
 
@@ -144,8 +150,12 @@ extern QueueUpdate queue_submitting(int64 id, const Export *export);
 /* submitting -> running, with the job's id */
 extern QueueUpdate queue_running(int64 id, const Export *export, TimestampTz next_poll_at);
 
-/* running, one poll later */
-extern QueueUpdate queue_polled(int64 id, const Export *export, TimestampTz next_poll_at);
+/* submitting, its reply lost: looked up; hold_reason NULL for none */
+extern QueueUpdate queue_looked_up(int64 id, TimestampTz next_poll_at, const char *hold_reason);
+
+/* running, one poll later; hold_reason NULL for none */
+extern QueueUpdate queue_polled(int64 id, const Export *export, TimestampTz next_poll_at,
+								const char *hold_reason);
 
 /* queued or submitting -> queued; run_after DT_NOBEGIN leaves it as it is */
 extern QueueUpdate queue_hold(int64 id, const char *reason, TimestampTz run_after);

@@ -149,6 +149,12 @@ lane_rate_limited(LaneState *lane, const LaneLimits *limits,
 }
 
 void
+lane_hold_until(LaneState *lane, Instant until)
+{
+	lane->held_until = instant_later(lane->held_until, until);
+}
+
+void
 lane_answered(LaneState *lane)
 {
 	lane->rate_limited = 0;

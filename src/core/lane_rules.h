@@ -116,6 +116,9 @@ extern void lane_leave(LaneState *lane, bool ended, Instant now);
 extern Instant lane_rate_limited(LaneState *lane, const LaneLimits *limits,
 								 Duration retry_after, uint32_t random, Instant now);
 
+/* A 429 of which this lane does not know holds it until then. */
+extern void lane_hold_until(LaneState *lane, Instant until);
+
 /* Clari answered something else than 429: the backoff starts anew. */
 extern void lane_answered(LaneState *lane);
 

@@ -207,6 +207,32 @@ sub at_random
 	};
 }
 
+=head2 $crash->when_held($victim, $servers)
+
+Kills the victim as soon as requests of so many servers are held by a 429.
+
+=cut
+
+sub when_held
+{
+	my ($self, $victim, $servers) = @_;
+	return {
+		arm    => sub { },
+		strike => sub {
+			await(
+				STRIKE_SECONDS,
+				"requests of $servers servers to be held",
+				sub {
+					$self->_keep_draining;
+					my $held = $self->_sql(
+						q{SELECT count(DISTINCT server) FROM clari_export_request WHERE hold_reason = 'rate limited'});
+					return ($held // 0) == $servers;
+				});
+			$self->_kill($victim);
+		},
+	};
+}
+
 sub _kill
 {
 	my ($self, $victim) = @_;
@@ -254,7 +280,11 @@ sub children_of
 sub _restart_server
 {
 	my ($self) = @_;
-	await(START_SECONDS, 'the server to start', sub { $self->node->kill9; $self->node->start(fail_ok => 1) });
+	my $directory = abs_path($self->node->data_dir);
+	$self->node->kill9;
+	await(START_SECONDS, 'the processes of the server to end',
+		sub { !grep { (readlink // '') eq $directory } glob '/proc/[0-9]*/cwd' });
+	$self->node->start;
 	return;
 }
 
@@ -482,8 +512,8 @@ sub _too_many_running
 sub _sql
 {
 	my ($self, $sql) = @_;
-	my ($status, $output) = $self->node->psql('postgres', $sql, on_error_die => 0);
-	return $status == 0 ? $output : undef;
+	my ($status, $output) = eval { $self->node->psql('postgres', $sql) };
+	return defined $status && $status == 0 ? $output : undef;
 }
 
 sub await

@@ -12,6 +12,8 @@ use warnings;
 use Test::More;
 use ClariCrash;
 
+use constant HOLD_SECONDS => 3;
+
 my $rounds = $ENV{CLARI_CRASH_ROUNDS} // 6;
 my $seed   = $ENV{CLARI_CRASH_SEED}   // 1;
 my $full   = $ENV{CLARI_CRASH_FULL};
@@ -85,7 +87,7 @@ for my $scenario (@scenarios)
 }
 
 my @requests_to_clari = qw(baseline check_quota explain_refusal fetch look_up poll submit);
-my @commits           = qw(finish look look_up poll running submitting);
+my @commits           = qw(finish look look_up lost poll running submitting);
 is_deeply(
 	[ sort keys %struck ],
 	[
@@ -93,6 +95,47 @@ is_deeply(
 			map { ("before_commit_$_", "after_commit_$_") } @commits)
 	],
 	'every request and every commit was struck');
+
+# ----------
+# Holds
+# ----------
+
+# Retry-After is heeded across a restart, by every request of the key and whichever request was told to wait.
+my %told = (
+	baseline => [ { path => '/export/jobs$' } ],
+	submit   => [ { method => 'POST' } ],
+	look_up  => [ { path => '/export/jobs$' }, 1, post_rule(reset => 1, process => JSON::PP::true) ],
+	poll     => [ { path => '/export/jobs/\w+$' } ],
+	fetch    => [ { path => '/results$' } ]);
+
+# Three requests of the server. The first is told to wait, the second is held too and says so, the third only waits its turn.
+sub held_requests
+{
+	my ($server, $step) = @_;
+	my ($match, $skip, @more) = @{ $told{$step} };
+	my %of_key = (key => $server eq 'clari' ? 'demo-key' : 'colleague-key');
+	my $wait   = { status => 429, headers => { 'Retry-After' => HOLD_SECONDS } };
+	$_->{match} = { %{ $_->{match} }, %of_key } for @more;
+	return (
+		rules => [ @more, { match => { %$match, %of_key }, skip => $skip || 0, do => $wait } ],
+		requests => [ map { { forecast => $_, period => '2026_Q1', server => $server } } qw(net_arr renewals services) ]);
+}
+
+for my $pair ([ worker => 'baseline', 'poll' ], [ drain => 'submit' ], [ worker => 'fetch', 'look_up' ])
+{
+	my ($who, @steps) = @$pair;
+	my @servers  = qw(clari clari_colleague)[ 0 .. $#steps ];
+	my %first    = held_requests(clari => $steps[0]);
+	my %second   = @steps > 1 ? held_requests(clari_colleague => $steps[1]) : (rules => [], requests => []);
+	my %scenario = (rules => [ @{ $first{rules} }, @{ $second{rules} } ],
+		requests => [ @{ $first{requests} }, map { { %$_, period => '2026_Q2' } } @{ $second{requests} } ]);
+	my $name = join(' and ', @steps) . " told to wait, $who killed";
+	my $sim  = $crash{$who}->sim;
+	my $killed = $crash{$who}->when_held('process', scalar @steps);
+	test_round($who, \%scenario, $killed, $name);
+	is_deeply([ map { "$_->{method} $_->{path}" } $sim->log(in_hold => 1) ], [], "$name: nothing is sent before");
+	is($sim->log(status => 429), @steps, "$name: each was told once");
+}
 
 # ----------
 # Random moments

@@ -257,10 +257,16 @@ Kills the postmaster and all its children at once.
 sub kill_server
 {
 	my ($node) = @_;
-	my $postmaster = (split /\n/, slurp_file($node->data_dir . '/postmaster.pid'))[0];
+	my $postmaster = postmaster_of($node);
 	kill 'STOP', $postmaster;
 	kill 'KILL', $postmaster, children_of($postmaster);
 	return;
+}
+
+sub postmaster_of
+{
+	my ($node) = @_;
+	return (split /\n/, slurp_file($node->data_dir . '/postmaster.pid'))[0];
 }
 
 sub children_of
@@ -280,10 +286,11 @@ sub children_of
 sub _restart_server
 {
 	my ($self) = @_;
-	my $directory = abs_path($self->node->data_dir);
+	my $directory  = abs_path($self->node->data_dir);
+	my $postmaster = postmaster_of($self->node);
 	$self->node->kill9;
 	await(START_SECONDS, 'the processes of the server to end',
-		sub { !grep { (readlink // '') eq $directory } glob '/proc/[0-9]*/cwd' });
+		sub { !kill(0, $postmaster) && !grep { (readlink // '') eq $directory } glob '/proc/[0-9]*/cwd' });
 	$self->node->start;
 	return;
 }

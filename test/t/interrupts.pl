@@ -1,6 +1,7 @@
 # A cancel, a statement timeout, the end of a session and a fast shutdown, each
 # during every kind of wait: it ends at once, with PostgreSQL's own SQLSTATE.
-# The time that takes is measured in the server's log and noted.
+# The time that takes is measured, until the session is ready again or gone,
+# and noted.
 
 use strict;
 use warnings;
@@ -37,7 +38,7 @@ getaddrinfo(const char *name, const char *service, const struct addrinfo *hints,
 {
 	if (name != NULL && strcmp(name, "%s") == 0)
 	{
-		sleep(60);
+		sleep(20);
 		return EAI_AGAIN;
 	}
 	return ((Resolve) dlsym(RTLD_NEXT, "getaddrinfo")) (name, service, hints, result);
@@ -175,24 +176,26 @@ for my $server (sort keys %waits)
 {
 	my $waiting = waiting_session($server);
 	my $pid     = $waiting->pid;
+	my $begun = $sim->now;
 	$session->run("SELECT pg_cancel_backend($pid)");
-	check($server, $waiting->receive, '57014', 'cancel', logged_at(qr/\[$pid\] .*ERROR:  canceling/) - logged_at(qr/pg_cancel_backend\($pid\)/));
+	check($server, $waiting->receive, '57014', 'cancel', $sim->now - $begun);
 	is($waiting->value('SELECT count(*) FROM clari_export_limits()'), 1, 'the session works') if $server eq 'poll';
 
 	# The same session, in a transaction that lives on.
 	$waiting->run('BEGIN; SAVEPOINT s');
 	$waiting->run('SET LOCAL statement_timeout = ' . TIMEOUT_MS);
-	my $outcome = $waiting->run("SELECT 'timed', clari_export('net_arr', server => '$server')");
-	check($server, $outcome, '57014', 'statement_timeout',
-		logged_at(qr/\[$pid\] .*ERROR:  canceling/) - logged_at(qr/\[$pid\] .*statement: SELECT 'timed'/) - TIMEOUT_MS / 1000);
+	$begun = $sim->now;
+	my $outcome = $waiting->run("SELECT clari_export('net_arr', server => '$server')");
+	check($server, $outcome, '57014', 'statement_timeout', $sim->now - $begun - TIMEOUT_MS / 1000);
 	like($outcome->{message}, qr/statement timeout/, 'it is the statement timeout');
 	is($waiting->run('ROLLBACK TO s')->{sqlstate}, undef, 'the transaction lives on');
 	$waiting->quit;
 
 	$waiting = waiting_session($server);
 	$pid = $waiting->pid;
+	$begun = $sim->now;
 	$session->run("SELECT pg_terminate_backend($pid)");
-	check($server, $waiting->receive_end, '57P01', 'the end of the session', logged_at(qr/\[$pid\] .*FATAL:  terminating/) - logged_at(qr/pg_terminate_backend\($pid\)/));
+	check($server, $waiting->receive_end, '57P01', 'the end of the session', $sim->now - $begun);
 }
 
 # Caught in PL/pgSQL, as any other error.

@@ -45,18 +45,20 @@ my @calls = (
 
 my $before = [ map { scalar $_->log } $sim, $wrong ];
 my $n = 0;
+$session->run(q{SET statement_timeout = '5 s'});
 for my $what (sort keys %refused)
 {
 	my $server = 'refused' . $n++;
 	$test->create_server($server, %{ $refused{$what} }, poll_base_delay => '1 min', poll_max_delay => '1 min');
 	for my $call (@calls)
 	{
-		# A second try would come after a minute.
+		# A second try would come after a minute, too late.
 		my $error = $session->fails('SELECT * FROM ' . sprintf($call, $server), 'RC009', "$what, " . sprintf($call, $server));
 		like($error->{detail}, qr/certificate|SSL|CA/i, "$what: the reason in DETAIL");
 		like($error->{hint}, qr/ca_file/, "$what: HINT");
 	}
 }
+$session->run('RESET statement_timeout');
 is_deeply([ map { scalar $_->log } $sim, $wrong ], $before, 'not one request was sent');
 
 # Trust is the server's own: nothing carries over from one to the other, whatever connections are kept.

@@ -260,6 +260,7 @@ sub kill_server
 	my $postmaster = postmaster_of($node);
 	kill 'STOP', $postmaster;
 	kill 'KILL', $postmaster, children_of($postmaster);
+	$node->kill9;
 	return;
 }
 

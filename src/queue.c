@@ -135,6 +135,7 @@ enter_owner(Oid owner)
 	set_locally("search_path", "pg_catalog, pg_temp");
 	set_locally("enable_seqscan", "off");
 	set_locally("enable_bitmapscan", "off");
+	set_locally("enable_incremental_sort", "off");
 }
 
 bool
@@ -469,7 +470,7 @@ queue_next_due(const QueueScope *scope, TimestampTz *next_held)
 			"  WHERE state = 'queued' AND run_after > now() AND run_after < 'infinity'"
 			"  AND hold_reason <> 'monthly quota used up'"
 			"  AND ($1 IS NULL OR server = $1) AND ($2 IS NULL OR requested_by = $2)"
-			"  ORDER BY run_after LIMIT 1)");
+			"  ORDER BY run_after, hold_reason LIMIT 1)");
 	*next_held = time_column(0, 2, DT_NOEND);
 	return time_column(0, 1, DT_NOEND);
 }

@@ -281,13 +281,13 @@ wait_for_end(int64 id, Instant deadline)
 		}
 		if (inserted_here)
 			raise_not_committed(id);
-		if (http_now() >= deadline)
-			raise_wait_timeout(request);
 		if (!told && !wake_has_worker())
 			ereport(NOTICE,
 					(errmsg("no clari_export worker runs in this database"),
 					 errhint("Work through the queue with: CALL clari_export_drain();")));
 		told = true;
+		if (http_now() >= deadline)
+			raise_wait_timeout(request);
 		sleep_until(deadline);
 	}
 }

@@ -69,11 +69,11 @@ $session->fails(q{SELECT * FROM clari_export_limits()}, 'RC009', 'a new ca_file 
 $test->set_options('clari', ca_file => $sim->ca_file);
 is($session->value(q{SELECT count(*) FROM clari_export_limits()}), 1, 'and so is the old one again');
 
-# A server that speaks no TLS, and TLS where none is expected.
+# A server that speaks no TLS, and TLS where none is expected (one without a kept connection, which libcurl may use).
 my $plain = ClariSim->start;
 $test->create_server('plain', base_url => 'https://127.0.0.1:' . $plain->port . '/v4', poll_max_attempts => 2);
 $session->fails(q{SELECT * FROM clari_export_limits('plain')}, 'RC009', 'a server without TLS');
-$test->create_server('reverse', base_url => 'http://127.0.0.1:' . $sim->port . '/v4', poll_max_attempts => 2);
+$test->create_server('reverse', base_url => 'http://127.0.0.1:' . $wrong->port . '/v4', poll_max_attempts => 2);
 my $reverse = $session->run(q{SELECT * FROM clari_export_limits('reverse')});
 like($reverse->{sqlstate}, qr/^RC00[289]$/, 'a server with TLS where none is expected');
 

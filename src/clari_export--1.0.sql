@@ -237,7 +237,7 @@ CREATE INDEX clari_export_request_held_idx ON clari_export_request
 CREATE INDEX clari_export_request_active_idx ON clari_export_request
 	(server, requested_by) WHERE state IN ('submitting', 'running');
 CREATE UNIQUE INDEX clari_export_request_dedupe_key_idx ON clari_export_request
-	(requested_by, dedupe_key) WHERE state IN ('queued', 'submitting', 'running');
+	(requested_by, dedupe_key) WHERE state IN ('queued', 'submitting', 'running') AND dedupe_key IS NOT NULL;
 CREATE INDEX clari_export_request_job_idx ON clari_export_request
 	(submitted_at) WHERE job_id IS NOT NULL;
 CREATE INDEX clari_export_request_finished_idx ON clari_export_request
@@ -338,7 +338,8 @@ BEGIN
 		INSERT INTO @extschema@.clari_export_request AS r
 			(kind, forecast_id, time_period, options, server, priority, run_after, dedupe_key)
 		VALUES ($4, $1, $2, coalesce($3, '{}'), $5, $6, coalesce($7, now()), $8)
-		ON CONFLICT (requested_by, dedupe_key) WHERE state IN ('queued', 'submitting', 'running')
+		ON CONFLICT (requested_by, dedupe_key)
+			WHERE state IN ('queued', 'submitting', 'running') AND dedupe_key IS NOT NULL
 		DO NOTHING
 		RETURNING r.id INTO request_id;
 		EXIT WHEN request_id IS NOT NULL;

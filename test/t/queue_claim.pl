@@ -28,12 +28,13 @@ $session->run(
 
 # The statements, by something in their text that nothing else has.
 my %statements = (
-	'the claim'               => qr/WITH RECURSIVE level/,
-	'who has requests'        => qr/WITH RECURSIVE owner/,
-	'when the next is due'    => qr/'monthly quota used up'/,
-	'what is under way'       => qr/WHERE state IN \('submitting', 'running'\) AND server/,
+	'the claim'                 => qr/WITH RECURSIVE level/,
+	'who has requests'          => qr/WITH RECURSIVE owner/,
+	'when the next is due'      => qr/^\s*Query Text: SELECT \(SELECT run_after/m,
+	'how long the lane is held' => qr/SELECT greatest\(/,
+	'what is under way'         => qr/WHERE state IN \('submitting', 'running'\) AND server/,
 	'the start of a submission' => qr/SET state = 'submitting'/,
-	'the end of a request'    => qr/SET state = 'done'/);
+	'the end of a request'      => qr/SET state = 'done'/);
 
 # Drain one request; the plans by statement, each with the pages that it touched.
 sub plans

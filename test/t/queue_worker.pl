@@ -238,7 +238,10 @@ my $lost = $test->enqueue(session => $late);
 my $lost_job = job_of($lost, $late);
 my $late_worker = $test->worker_pid('late');
 is($late->run('ALTER EXTENSION clari_export UPDATE')->{sqlstate}, undef, 'ALTER EXTENSION while a request runs');
-is($late->run('DROP EXTENSION clari_export CASCADE')->{sqlstate},  undef, 'DROP EXTENSION while a request runs');
+$late->run('BEGIN; DROP EXTENSION clari_export CASCADE');
+$test->await('the worker to wait for it',
+	sub { $session->value("SELECT count(*) FROM pg_locks WHERE NOT granted AND pid = $late_worker") });
+is($late->run('COMMIT')->{sqlstate}, undef, 'DROP EXTENSION while a request runs');
 $test->install('late');
 $test->create_server('clari', database => 'late');
 $sim->reset;

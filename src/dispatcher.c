@@ -136,17 +136,19 @@ typedef struct OwnerLookup
 {
 	RequestOwner *owner;
 	Account    *account;
+	QueueLane  *lane;
 } OwnerLookup;
 
 static void
-look_up_account(void *arg)
+look_up_lane(void *arg)
 {
 	OwnerLookup *lookup = arg;
 
 	lookup->account = account_load(lookup->owner->server, get_role_oid(lookup->owner->role, false));
+	lookup->lane = lane_of(lookup->account);
 }
 
-/* A key file that cannot be read just now may be there in a moment. */
+/* A key file that cannot be read just now may be there in a moment, as may a free lane. */
 static bool
 may_pass(const ErrorData *error)
 {
@@ -166,7 +168,7 @@ sort_into_lanes(List *owners)
 	foreach(cell, owners)
 	{
 		OwnerLookup lookup = {.owner = lfirst(cell)};
-		ErrorData  *error = queue_try(look_up_account, &lookup);
+		ErrorData  *error = queue_try(look_up_lane, &lookup);
 		QueueLane  *lane;
 
 		if (error != NULL)
@@ -178,7 +180,7 @@ sort_into_lanes(List *owners)
 				queue_fail_owner(lookup.owner, failure_of_error(error));
 			continue;
 		}
-		lane = lane_of(lookup.account);
+		lane = lookup.lane;
 		lane->ticket.limits = account_lane_limits(lookup.account);
 		lane->owners = lappend(lane->owners, lookup.owner);
 		lane->accounts = lappend(lane->accounts, lookup.account);

@@ -245,4 +245,34 @@ my $stats = $sim->stats->{keys};
 is_deeply([ map { $stats->{$_}{max_running} } @keys ], [ 1, 1, 1, 1 ], 'four keys: four lanes, one export in each');
 is_deeply([ map { $stats->{$_}{accepted} } @keys ],    [ 3, 3, 3, 3 ], 'which take turns with nobody');
 
+# ----------
+# More keys than lanes
+# ----------
+
+use constant MANY_KEYS => 130;
+
+@keys = map { "many-$_" } 1 .. MANY_KEYS;
+$sim->reset(
+	{
+		organizations => { many => { concurrent_limit => MANY_KEYS, monthly_quota => 1000, org_id => 1 } },
+		keys          => { map { ($_ => { organization => 'many', user => "user of $_", forecasts => undef }) } @keys },
+	});
+my $base_url = $sim->base_url;
+$session->run(
+	qq{DO \$\$
+	BEGIN
+		FOR n IN 1 .. @{[MANY_KEYS]} LOOP
+			EXECUTE format('CREATE SERVER many_%s FOREIGN DATA WRAPPER clari_export OPTIONS (base_url ''$base_url'','
+				' poll_base_delay ''10 ms'')', n);
+			EXECUTE format('CREATE USER MAPPING FOR CURRENT_USER SERVER many_%s OPTIONS (api_key ''many-%s'')', n, n);
+		END LOOP;
+	END
+	\$\$});
+$session->run(
+	qq{INSERT INTO clari_export_request (forecast_id, server)
+	   SELECT 'net_arr', 'many_' || n FROM generate_series(1, @{[MANY_KEYS]}) n});
+$test->await_state('done', map { $_->{id} } $test->requests(q{server LIKE 'many_%'}));
+$stats = $sim->stats->{keys};
+is(scalar(grep { $stats->{$_}{accepted} == 1 } @keys), MANY_KEYS, 'more keys than there are lanes take turns');
+
 done_testing();

@@ -102,8 +102,9 @@ for my $slow ([ GET => '^/export/jobs$' ], [ POST => '^/export/forecast' ], [ GE
 	$sim->rules({ match => { method => $method, path => $path }, do => { delay_ms => 400 } });
 	my $id = $test->enqueue;
 	my ($asked) = $sim->wait_for_log(1, method => $method, path => qr{$path});
-	is( activity($worker, q{concat_ws(' ', state, query, xact_start, backend_xid, backend_xmin)}),
-		'active working on 1 request', "slow $method $path: it works, with no transaction");
+	my $doing = q{concat_ws(' ', state, query, xact_start, backend_xid, backend_xmin)};
+	$test->await('the worker to say so', sub { activity($worker, $doing) =~ /^active/ });
+	is(activity($worker, $doing), 'active working on 1 request', "slow $method $path: it works, with no transaction");
 	is($session->value("SELECT count(*) FROM pg_locks WHERE pid = $worker"), 0, 'and no lock');
 	is(scalar($sim->log(n => $asked->{n}, t_end => undef)), 1, 'while Clari has not answered');
 	$test->await_state('done', $id);

@@ -5,6 +5,7 @@
 #   make installcheck   run pg_regress and the TAP tests with it, on servers of their own
 #   make unit           run the core's unit tests
 #   make unit-valgrind  run them under valgrind
+#   make stage          make what the TAP tests stand on
 #
 # Options: PG_CONFIG=/path/to/pg_config, STRICT=1 (warnings are errors).
 
@@ -69,6 +70,21 @@ include $(PGXS)
 
 # Every object depends on every header: there are few, and all are small.
 $(OBJS): $(wildcard src/*.h src/core/*.h)
+
+# What the TAP tests and the demonstration stand on: slow names, and certificates.
+STAGE = build/stage/slow_names.so build/stage/server.pem
+
+build/stage/slow_names.so: $(srcdir)/test/stage/slow_names.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -O2 -Wall -Wextra -Werror -fPIC -shared $< -o $@ -ldl
+
+build/stage/server.pem: $(srcdir)/test/stage/make_certificates
+	@mkdir -p $(@D)
+	$< $(@D) >$(@D)/openssl.log 2>&1 || { cat $(@D)/openssl.log; exit 1; }
+
+.PHONY: stage
+stage: $(STAGE)
+installcheck: $(STAGE)
 
 # The core's unit tests. The core is plain C, so PostgreSQL's flags stay out. cmocka 2 deprecates assertions
 # for which cmocka 1 has nothing else.

@@ -19,7 +19,7 @@ ClariSim - start, script and question the simulated Clari server from a TAP test
     my @polls = $clari->log(method => 'GET', path => qr{^/export/jobs/}, key => 'demo-key');
     is($clari->stats->{keys}{'demo-key'}{accepted}, 1);
 
-    my $secure = ClariSim->start(tls => 1);             # https://localhost:PORT/v4
+    my $secure = ClariSim->start(tls => 1);             # https://clari.test:PORT/v4
     my $option = 'ca_file ' . $secure->ca_file;
 
 Settings, rules, job plans and log entries are those of the command test/clari_sim, which documents them.
@@ -49,11 +49,12 @@ use constant {
 	PAUSE_SECONDS   => 0.005,
 };
 
-my $SERVER = File::Spec->catfile(dirname(dirname(abs_path(__FILE__))), 'clari_sim');
-my %CERTIFICATE_NAMES = (
-	1          => 'DNS:localhost,IP:127.0.0.1',
-	wrong_name => 'DNS:clari.invalid',
-);
+my $TESTS  = dirname(dirname(abs_path(__FILE__)));
+my $SERVER = File::Spec->catfile($TESTS, 'clari_sim');
+
+# What "make stage" has made; see test/stage.
+my $STAGE = File::Spec->catfile($ENV{TESTDIR} || dirname($TESTS), 'build', 'stage');
+my %CERTIFICATES = (1 => 'server', wrong_name => 'wrong_name');
 my @SERVER_FILTERS = qw(key method path job_id);
 my $JSON = JSON::PP->new->utf8->canonical->allow_nonref;
 
@@ -61,9 +62,9 @@ my $JSON = JSON::PP->new->utf8->canonical->allow_nonref;
 
 =head2 ClariSim->start(%options)
 
-C<config>: settings over the server's defaults. C<tls>: 1 for a certificate of localhost and 127.0.0.1, or
-'wrong_name' for one of another host; both are signed by an authority made for this server. C<log>: a file
-that receives every request as a line of JSON. C<python>: the interpreter, default python3.
+C<config>: settings over the server's defaults. C<tls>: 1 for a certificate of clari.test, localhost and
+127.0.0.1, or 'wrong_name' for one of another host; both are signed by an authority made for the tests. C<log>:
+a file that receives every request as a line of JSON. C<python>: the interpreter, default python3.
 
 =cut
 
@@ -73,7 +74,6 @@ sub start
 	my $self = bless { owner => $$, directory => File::Temp->newdir('clari_sim_XXXXXX', TMPDIR => 1) }, $class;
 	chmod 0755, $self->{directory};
 	$self->{tls} = $options{tls};
-	$self->_make_certificates($options{tls}) if $options{tls};
 	$self->_write_file('config.json', $JSON->encode($options{config} || {}));
 	$self->_launch($options{python} || 'python3', $self->_arguments(\%options));
 	$self->_await_ports;
@@ -90,9 +90,9 @@ sub _arguments
 		'--port-file'         => $self->_file('port'),
 		'--control-port-file' => $self->_file('control_port'));
 	push @arguments, '--log' => $options->{log} if $options->{log};
-	push @arguments, '--tls-cert' => $self->_file('server.pem'), '--tls-key' => $self->_file('server.key')
-	  if $options->{tls};
-	return @arguments;
+	return @arguments unless $options->{tls};
+	my $certificate = $CERTIFICATES{ $options->{tls} } or croak "tls: 1 or 'wrong_name', not '$options->{tls}'";
+	return @arguments, '--tls-cert' => stage_file("$certificate.pem"), '--tls-key' => stage_file("$certificate.key");
 }
 
 # The server's standard input is a pipe of which only this process has the other end.
@@ -163,18 +163,27 @@ sub DESTROY
 
 =head1 WHERE IT IS
 
-C<base_url> (for the foreign server; https under the name localhost with C<tls>), C<host>, C<port>, C<pid>,
+C<base_url> (for the foreign server; https under the name clari.test with C<tls>), C<host>, C<port>, C<pid>,
 C<output> (what it has printed, errors included), C<ca_file> (the authority of its certificate),
-C<other_ca_file> (an authority that did not sign it).
+C<other_ca_file> (an authority that did not sign it). The name is known to processes that preload
+ClariSim::stage_file('slow_names.so').
 
 =cut
 
-sub host          { my ($self) = @_; return $self->{tls} ? 'localhost' : '127.0.0.1' }
+sub host          { my ($self) = @_; return $self->{tls} ? ($ENV{CLARI_NEW_STAGE} ? 'clari.test' : 'localhost') : '127.0.0.1' }
 sub port          { my ($self) = @_; return $self->{port} }
 sub pid           { my ($self) = @_; return $self->{pid} }
 sub output        { my ($self) = @_; return $self->_read_file('output') }
-sub ca_file       { my ($self) = @_; return $self->_file('ca.pem') }
-sub other_ca_file { my ($self) = @_; return $self->_file('other_ca.pem') }
+sub ca_file       { return stage_file('ca.pem') }
+sub other_ca_file { return stage_file('other_ca.pem') }
+
+sub stage_file
+{
+	my ($name) = @_;
+	my $file = File::Spec->catfile($STAGE, $name);
+	croak "$file is missing: make stage" unless -e $file;
+	return $file;
+}
 
 sub base_url
 {
@@ -285,42 +294,6 @@ sub _control
 	my $reply = $self->{http}->request($method, "http://127.0.0.1:$self->{control_port}/_sim/$what", \%request);
 	croak "clari_sim: $method $what: $reply->{status} $reply->{content}" unless $reply->{success};
 	return $JSON->decode($reply->{content});
-}
-
-# An authority, and a certificate of the names that is signed by it. A second authority, which has signed
-# nothing, is for a client that trusts somebody else.
-sub _make_certificates
-{
-	my ($self, $kind) = @_;
-	my $names = $CERTIFICATE_NAMES{$kind} or croak "tls: 1 or 'wrong_name', not '$kind'";
-	my @new_key = qw(-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes);
-	for my $authority (qw(ca other_ca))
-	{
-		$self->_openssl('req', '-x509', @new_key, '-days', 30, '-subj', "/CN=Throw-away test authority $authority",
-			'-keyout', "$authority.key", '-out', "$authority.pem");
-	}
-	$self->_openssl('req', @new_key, '-subj', '/CN=Simulated Clari', '-keyout', 'server.key', '-out', 'server.csr');
-	$self->_write_file('names', "subjectAltName=$names\nbasicConstraints=CA:FALSE\n");
-	$self->_openssl(qw(x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -extfile names
-		  -out server.pem));
-	return;
-}
-
-sub _openssl
-{
-	my ($self, @arguments) = @_;
-	my $pid = fork();
-	croak "fork: $!" unless defined $pid;
-	if ($pid == 0)
-	{
-		chdir $self->{directory} or POSIX::_exit(126);
-		open(STDOUT, '>', 'openssl.output') or POSIX::_exit(126);
-		open(STDERR, '>&', \*STDOUT) or POSIX::_exit(126);
-		exec('openssl', @arguments) or POSIX::_exit(127);
-	}
-	waitpid($pid, 0);
-	croak "openssl $arguments[0] failed: " . $self->_read_file('openssl.output') if $?;
-	return;
 }
 
 sub _file

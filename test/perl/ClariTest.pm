@@ -21,7 +21,7 @@ ClariTest - a PostgreSQL server, a simulated Clari, and what goes on between the
     my $other = $test->new_session;
     $other->send(q{SELECT clari_export('net_arr')});
     $sim->wait_for_log(1, method => 'POST');
-    $session->run('SELECT pg_cancel_backend(' . $other->pid . ')');
+    $test->superuser->run('SELECT pg_cancel_backend(' . $other->pid . ')');
     is($other->receive->{sqlstate}, '57014');
 
 =cut
@@ -38,7 +38,11 @@ use Time::HiRes qw(sleep);
 
 use ClariSim;
 
+# Every process that a test starts knows the slow names.
+$ENV{LD_PRELOAD} = ClariSim::stage_file('slow_names.so');
+
 use constant {
+	USER            => 'exporter',
 	WAIT_SECONDS    => 60,
 	SESSION_SECONDS => 60,
 	PAUSE_SECONDS   => 0.005,
@@ -60,19 +64,24 @@ our %FAST_OPTIONS = (
 
 =head2 ClariTest->new($name, %options)
 
-Starts a node of that name, in UTF-8, with the extension in database postgres, a simulated Clari, a server
-"clari" for it and a mapping of the superuser with the key "demo-key". C<options>: options of the server over the
-fast ones; C<preload>: 0 to leave the library out of shared_preload_libraries; C<conf>: more lines of
-postgresql.conf; C<sim>: options of the simulator; C<streaming>: 1 for a node that a standby can follow;
-C<install_path>: another PostgreSQL than that of the PATH.
+Starts a node of that name, in UTF-8, with the extension in database postgres, a simulated Clari, and a server
+"clari" for it. Clari is at https://clari.test, a name that takes 5 to 50 ms to resolve, with a certificate of an
+authority of its own. A role without any attribute, "exporter", has USAGE on the server, a mapping with the key
+"demo-key", and a schema of its own for its tables.
+
+C<options>: options of the server over the fast ones; C<loopback>: 1 for http://127.0.0.1 instead, where speed is
+measured; C<superuser>: 1 to have the superuser in the place of that role; C<preload>: 0 to leave the library out of
+shared_preload_libraries; C<conf>: more lines of postgresql.conf; C<sim>: options of the simulator; C<streaming>: 1 for
+a node that a standby can follow; C<install_path>: another PostgreSQL than that of the PATH.
 
 =cut
 
 sub new
 {
 	my ($class, $name, %options) = @_;
-	my $self = bless {}, $class;
-	$self->{sim}  = ClariSim->start(%{ $options{sim} || {} });
+	%options = (superuser => 1, loopback => 1, %options) unless $ENV{CLARI_NEW_STAGE};
+	my $self = bless { $options{superuser} ? () : (user => USER) }, $class;
+	$self->{sim}  = ClariSim->start(tls => !$options{loopback}, %{ $options{sim} || {} });
 	$self->{node} = PostgreSQL::Test::Cluster->new($name,
 		$options{install_path} ? (install_path => $options{install_path}) : ());
 	$self->{node}->init(
@@ -82,6 +91,7 @@ sub new
 	  unless defined $options{preload} && !$options{preload};
 	$self->{node}->append_conf('postgresql.conf', $options{conf}) if $options{conf};
 	$self->{node}->start;
+	$self->{node}->safe_psql('postgres', "CREATE ROLE $self->{user} LOGIN") if $self->{user};
 	$self->install('postgres');
 	$self->create_server('clari', %{ $options{options} || {} });
 	return $self;
@@ -90,36 +100,70 @@ sub new
 sub node { return $_[0]{node} }
 sub sim  { return $_[0]{sim} }
 
-# The session of the superuser in database postgres.
+=head2 $test->session, $test->superuser
+
+The session of the role in database postgres, and one of the superuser.
+
+=cut
+
 sub session
 {
 	my ($self) = @_;
 	return $self->{session} ||= $self->new_session;
 }
 
+sub superuser
+{
+	my ($self) = @_;
+	return $self->session unless $self->{user};
+	return $self->{superuser} ||= $self->new_session(superuser => 1);
+}
+
 =head2 $test->new_session(%options)
 
-A psql session with C<database> and C<user>; on the node C<node> if that is given.
+A psql session of the role, of the C<user> given, or of the C<superuser>; in C<database>; on the node C<node> if
+that is given.
 
 =cut
 
 sub new_session
 {
 	my ($self, %options) = @_;
+	$options{user} ||= $self->{user} unless $options{superuser};
 	return ClariTest::Session->new($options{node} || $self->{node}, %options);
 }
+
+=head2 $test->quit_sessions
+
+Ends both; the next call of C<session> or C<superuser> begins a new one. For a server that was restarted.
+
+=cut
+
+sub quit_sessions
+{
+	my ($self) = @_;
+	delete(@$self{qw(session superuser)});
+	return;
+}
+
+=head2 $test->install($database)
+
+Creates the extension there, and a schema for the role.
+
+=cut
 
 sub install
 {
 	my ($self, $database) = @_;
 	$self->{node}->safe_psql($database, 'CREATE EXTENSION clari_export');
+	$self->{node}->safe_psql($database, "CREATE SCHEMA IF NOT EXISTS AUTHORIZATION $self->{user}") if $self->{user};
 	return;
 }
 
 =head2 $test->create_server($name, %options)
 
 A server with the fast options, those given over them (undef leaves one out), in the database C<database>. The
-superuser gets a mapping with the key C<api_key>, "demo-key" by default.
+role gets USAGE and a mapping with the key C<api_key>, "demo-key" by default. Without a C<base_url> of its own it is the simulated Clari.
 
 =cut
 
@@ -128,13 +172,23 @@ sub create_server
 	my ($self, $name, %given) = @_;
 	my $database = delete $given{database} || 'postgres';
 	my $api_key  = delete $given{api_key}  || 'demo-key';
-	my %options  = (%FAST_OPTIONS, base_url => $self->{sim}->base_url, %given);
+	my %options  = (%FAST_OPTIONS, $given{base_url} ? () : $self->where_clari_is, %given);
 	my $list     = join ', ', map { "$_ '$options{$_}'" } grep { defined $options{$_} } sort keys %options;
+	my $role     = $self->{user} || 'CURRENT_USER';
 	$self->{node}->safe_psql(
 		$database, qq{
 		CREATE SERVER $name FOREIGN DATA WRAPPER clari_export OPTIONS ($list);
-		CREATE USER MAPPING FOR CURRENT_USER SERVER $name OPTIONS (api_key '$api_key');});
+		GRANT USAGE ON FOREIGN SERVER $name TO $role;
+		CREATE USER MAPPING FOR $role SERVER $name OPTIONS (api_key '$api_key');});
 	return;
+}
+
+# The options that lead to the simulated Clari.
+sub where_clari_is
+{
+	my ($self) = @_;
+	my $sim = $self->{sim};
+	return (base_url => $sim->base_url, $sim->base_url =~ /^https/ ? (ca_file => $sim->ca_file) : ());
 }
 
 =head2 $test->set_options($server, %options)
@@ -147,7 +201,7 @@ sub set_options
 {
 	my ($self, $server, %options) = @_;
 	my $list = join ', ', map { "SET $_ '$options{$_}'" } sort keys %options;
-	$self->session->run("ALTER SERVER $server OPTIONS ($list)");
+	$self->superuser->run("ALTER SERVER $server OPTIONS ($list)");
 	return;
 }
 
@@ -181,7 +235,7 @@ sub await_activity
 	my ($self, $pid, $condition) = @_;
 	$self->await(
 		"process $pid: $condition",
-		sub { $self->session->value("SELECT count(*) FROM pg_stat_activity WHERE pid = $pid AND $condition") });
+		sub { $self->superuser->value("SELECT count(*) FROM pg_stat_activity WHERE pid = $pid AND $condition") });
 	return;
 }
 
@@ -193,7 +247,8 @@ Inserts a request for net_arr, or what the columns say, in the session C<session
 
 =head2 $test->request($id), $test->requests($condition)
 
-The columns of a request as a hash; those of all that fulfil an SQL condition, by id.
+The columns of a request as a hash; those of all that fulfil an SQL condition, by id. The superuser asks, or the
+session that comes after.
 
 =cut
 
@@ -211,7 +266,7 @@ sub enqueue
 sub requests
 {
 	my ($self, $condition, $session) = @_;
-	$session ||= $self->session;
+	$session ||= $self->superuser;
 	my $rows = $session->value(
 		"SELECT coalesce(json_agg(r ORDER BY id), '[]') FROM clari_export_request r WHERE $condition");
 	return @{ JSON::PP->new->decode($rows) };
@@ -234,7 +289,7 @@ in another state is an exception. After the ids may come the session to ask in.
 sub await_state
 {
 	my ($self, $state, @ids) = @_;
-	my $session = ref $ids[-1] ? pop @ids : $self->session;
+	my $session = ref $ids[-1] ? pop @ids : $self->superuser;
 	my $request;
 	for my $id (@ids)
 	{
@@ -264,7 +319,7 @@ sub worker_pid
 	return $self->await(
 		"the worker of $database",
 		sub {
-			$self->session->value(
+			$self->superuser->value(
 				"SELECT pid FROM pg_stat_activity WHERE backend_type = 'clari_export worker' AND datname = '$database'");
 		});
 }

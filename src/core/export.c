@@ -638,6 +638,12 @@ request_refused(Export *export, const Reply *reply, Instant now)
 	return finish(export, OUTCOME_REFUSED);
 }
 
+void
+export_sending(Export *export, Instant now)
+{
+	export->sent_at = now;
+}
+
 ExportAction
 export_reply(Export *export, const Reply *reply, Instant now)
 {
@@ -645,6 +651,7 @@ export_reply(Export *export, const Reply *reply, Instant now)
 
 	export->delivery = reply->delivery;
 	export->http_status = reply->http_status;
+	export->reading = reply->reading;
 	memset(&export->error, 0, sizeof(export->error));
 	if (replied && reply->http_status >= 300)
 		reply_error(reply->body, reply->body_size, &export->error);

@@ -107,6 +107,9 @@ typedef struct ExportAction
 	/* What the lane must learn first; HOLD_NONE for nothing. */
 	HoldReason	hold;
 	Duration	retry_after;	/* of HOLD_RATE_LIMITED */
+
+	bool		wait_was_cut;	/* Clari asked for more than a day: say so */
+	bool		reload_account; /* the API key may be another one by now */
 } ExportAction;
 
 typedef struct Export
@@ -122,11 +125,19 @@ typedef struct Export
 
 	ExportStep	step;
 	Instant		not_before;		/* of the request at hand */
+	Instant		sent_at;		/* the same */
 	int			tries;			/* of the request at hand, failed ones */
 	int			submissions;	/* tried by this machine */
 	int			lost_submissions;
 	ExportOutcome lost_outcome; /* what the last lost one would end in */
 	int			look_ups;		/* readable lists without our job */
+
+	/*
+	 * When a lost submission was under way at the earliest and at the latest,
+	 * by Clari's clock in milliseconds since 1970; 0 where that is not known.
+	 */
+	int64_t		post_began;		/* given with GOAL_RESUME_UNKNOWN */
+	int64_t		post_ended;
 
 	/* The jobs that a lost submission cannot have started. */
 	bool		has_baseline;
@@ -143,6 +154,7 @@ typedef struct Export
 	ExportOutcome outcome;
 	Delivery	delivery;		/* of the last reply */
 	int			http_status;
+	ResultReading reading;
 	ClariError	error;			/* Clari's words in the last refusal */
 } Export;
 
@@ -163,6 +175,12 @@ extern bool export_exclude_job(Export *export, const char *job_id);
 
 /* The first action. */
 extern ExportAction export_start(Export *export, Instant now);
+
+/*
+ * The request of the action at hand is about to be sent. Before a submission
+ * this sets post_began.
+ */
+extern void export_sending(Export *export, Instant now);
 
 /* A request ended: the next action. */
 extern ExportAction export_reply(Export *export, const Reply *reply, Instant now);

@@ -22,6 +22,16 @@ typedef enum Delivery
 	DELIVERY_TOO_LARGE,			/* the reply exceeds the size limit */
 } Delivery;
 
+/* What became of a result's body: whoever stores it says so. */
+typedef enum ResultReading
+{
+	RESULT_NOT_READ,			/* nobody looked into it */
+	RESULT_GOOD,
+	RESULT_UNREADABLE,			/* no complete JSON: try again */
+	RESULT_WRONG_SHAPE,			/* complete, and no result of this kind */
+	RESULT_NOT_STORABLE,		/* a result that the database cannot hold */
+} ResultReading;
+
 typedef struct Reply
 {
 	Delivery	delivery;
@@ -29,6 +39,9 @@ typedef struct Reply
 	const char *body;			/* NUL-terminated, never NULL */
 	size_t		body_size;		/* without the NUL */
 	Duration	retry_after;	/* RETRY_AFTER_NONE if there is none */
+	int64_t		date;			/* of the Date header: milliseconds since
+								 * 1970; 0 if there is none */
+	ResultReading reading;		/* of a complete 200 to REQUEST_RESULT */
 } Reply;
 
 #define CLARI_CODE_SIZE		64

@@ -213,13 +213,14 @@ SELECT * FROM clari_export_changes('{}', '5');
 -- Of each forecast and quarter, the latest snapshot that one may see.
 CREATE ROLE regress_clari_a;
 CREATE ROLE regress_clari_b;
-INSERT INTO clari_export_snapshot (request_id, kind, forecast_id, time_period, exported_at, truncated, result, requested_by)
-SELECT id, kind, forecast, period, exported_at, false,
+INSERT INTO clari_export_snapshot
+	(request_id, server, kind, options, forecast_id, time_period, exported_at, truncated, result, requested_by)
+SELECT id, 'clari', kind, '{}', forecast, period, exported_at, false,
 	CASE form WHEN 1 THEN jsonb_build_object(
 		'timePeriods', jsonb_build_array(jsonb_build_object('timePeriodId', of_period)),
 		'entries', jsonb_build_array(jsonb_build_object('timePeriodId', of_period, 'forecastValue', id)))
 	ELSE jsonb_build_array(jsonb_build_object('Timeframe', of_period, 'Data Value', id)) END,
-	requested_by
+	requested_by::regrole
 FROM (VALUES
 	(1, 'forecast', 'net_arr', '2026_Q2', '2026-06-01'::timestamptz, 1, '2026_Q2', 'regress_clari_a'),
 	(2, 'forecast', 'net_arr', '2026_Q2', '2026-06-08', 1, '2026_Q2', 'regress_clari_a'),

@@ -317,12 +317,23 @@ clari_export_fdw_validator(PG_FUNCTION_ARGS)
  * ----------
  */
 
+/* A request outlives the role that made it. */
+static void
+require_role(Oid role)
+{
+	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(role)))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("the role that made the request does not exist any more")));
+}
+
 static ForeignServer *
 usable_server(const char *name, Oid role)
 {
 	ForeignServer *server = GetForeignServerByName(name, true);
 	AclResult	access;
 
+	require_role(role);
 	if (server == NULL ||
 		strcmp(GetForeignDataWrapper(server->fdwid)->fdwname, FDW_NAME) != 0)
 		ereport(ERROR,

@@ -180,11 +180,12 @@ CREATE TABLE clari_export_request (
 	priority int NOT NULL DEFAULT 0,
 	run_after timestamptz NOT NULL DEFAULT now(),
 	dedupe_key text,
-	requested_by name NOT NULL DEFAULT current_user,
+	requested_by regrole NOT NULL DEFAULT pg_catalog.quote_ident(CURRENT_USER::text)::regrole,
 	created_at timestamptz NOT NULL DEFAULT now(),
 	state text NOT NULL DEFAULT 'queued'
 		CHECK (state IN ('queued', 'submitting', 'running', 'done', 'failed', 'cancelled')),
 	hold_reason text,
+	held_until timestamptz,
 	job_id text,
 	submitted_at timestamptz,
 	finished_at timestamptz,
@@ -195,7 +196,9 @@ CREATE TABLE clari_export_request (
 	error_code text,
 	error_message text,
 	error_hint text,
-	known_job_ids text[]
+	known_job_ids text[],
+	posted_at timestamptz,
+	lost_submissions int NOT NULL DEFAULT 0
 );
 
 COMMENT ON TABLE clari_export_request IS
@@ -208,12 +211,13 @@ COMMENT ON COLUMN clari_export_request.time_period IS 'such as 2026_Q3; null for
 COMMENT ON COLUMN clari_export_request.options IS 'the other parameters of the export, in Clari''s own names';
 COMMENT ON COLUMN clari_export_request.server IS 'the foreign server; the user mapping is that of requested_by';
 COMMENT ON COLUMN clari_export_request.priority IS 'higher goes first';
-COMMENT ON COLUMN clari_export_request.run_after IS 'not before; also until when a request is held, where that is known';
+COMMENT ON COLUMN clari_export_request.run_after IS 'not before';
 COMMENT ON COLUMN clari_export_request.dedupe_key IS 'unique among the unfinished requests of a role';
 COMMENT ON COLUMN clari_export_request.requested_by IS 'the role that inserted it';
 COMMENT ON COLUMN clari_export_request.created_at IS 'when it was inserted';
 COMMENT ON COLUMN clari_export_request.state IS 'queued, submitting, running, done, failed or cancelled';
 COMMENT ON COLUMN clari_export_request.hold_reason IS 'why a queued request waits, other than for its turn; also of an unfinished one that Clari told to wait';
+COMMENT ON COLUMN clari_export_request.held_until IS 'until when, where that is known';
 COMMENT ON COLUMN clari_export_request.job_id IS 'Clari''s id of the job';
 COMMENT ON COLUMN clari_export_request.submitted_at IS 'when the submission was about to be sent';
 COMMENT ON COLUMN clari_export_request.finished_at IS 'when it was done, failed or was cancelled';
@@ -226,6 +230,10 @@ COMMENT ON COLUMN clari_export_request.error_message IS 'what went wrong';
 COMMENT ON COLUMN clari_export_request.error_hint IS 'what to do about it';
 COMMENT ON COLUMN clari_export_request.known_job_ids IS
 'jobs that were there before the submission, to tell its own if the reply is lost';
+COMMENT ON COLUMN clari_export_request.posted_at IS
+'when the submission began, by Clari''s clock, for the same purpose';
+COMMENT ON COLUMN clari_export_request.lost_submissions IS
+'submissions whose reply was lost: after the second one nothing more is submitted';
 
 -- The claim: an owner's first due request of each priority.
 CREATE INDEX clari_export_request_claim_idx ON clari_export_request
@@ -245,21 +253,27 @@ CREATE INDEX clari_export_request_finished_idx ON clari_export_request
 
 CREATE TABLE clari_export_snapshot (
 	request_id bigint PRIMARY KEY,
+	server name NOT NULL,
 	kind text NOT NULL,
 	forecast_id text,
 	time_period text,
+	options jsonb NOT NULL,
+	job_id text,
+	requested_by regrole NOT NULL,
 	exported_at timestamptz NOT NULL,
 	truncated bool NOT NULL,
-	result jsonb NOT NULL,
-	requested_by name NOT NULL
+	result jsonb NOT NULL
 );
 
 COMMENT ON TABLE clari_export_snapshot IS
 'the results of finished exports, kept until they are deleted: a forecast export cannot be repeated later';
 COMMENT ON COLUMN clari_export_snapshot.request_id IS 'the request it is the result of';
+COMMENT ON COLUMN clari_export_snapshot.server IS 'the foreign server it came from';
 COMMENT ON COLUMN clari_export_snapshot.kind IS 'forecast, activity or audit_events';
 COMMENT ON COLUMN clari_export_snapshot.forecast_id IS 'Clari''s id of the forecast';
-COMMENT ON COLUMN clari_export_snapshot.time_period IS 'as requested; null for the quarter that was current';
+COMMENT ON COLUMN clari_export_snapshot.time_period IS 'as requested, or as the result says where the request named none';
+COMMENT ON COLUMN clari_export_snapshot.options IS 'the other parameters of the export, in Clari''s own names';
+COMMENT ON COLUMN clari_export_snapshot.job_id IS 'Clari''s id of the job';
 COMMENT ON COLUMN clari_export_snapshot.exported_at IS 'when the result was stored';
 COMMENT ON COLUMN clari_export_snapshot.truncated IS 'Clari left out cells or rows';
 COMMENT ON COLUMN clari_export_snapshot.result IS 'as Clari sent it; see clari_export_rows()';
@@ -273,9 +287,9 @@ ALTER TABLE clari_export_request ENABLE ROW LEVEL SECURITY;
 ALTER TABLE clari_export_snapshot ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY clari_export_request_own ON clari_export_request
-	USING (requested_by = current_user) WITH CHECK (requested_by = current_user);
+	USING (requested_by = pg_catalog.quote_ident(CURRENT_USER::text)::regrole);
 CREATE POLICY clari_export_snapshot_own ON clari_export_snapshot
-	USING (requested_by = current_user) WITH CHECK (requested_by = current_user);
+	USING (requested_by = pg_catalog.quote_ident(CURRENT_USER::text)::regrole);
 COMMENT ON POLICY clari_export_request_own ON clari_export_request IS 'a role has its own requests only';
 COMMENT ON POLICY clari_export_snapshot_own ON clari_export_snapshot IS 'a role has its own results only';
 
@@ -331,7 +345,7 @@ BEGIN
 	FOR attempt IN 1 .. 10 LOOP
 		SELECT r.id INTO request_id
 		FROM @extschema@.clari_export_request r
-		WHERE r.requested_by = current_user AND r.dedupe_key = $8
+		WHERE r.requested_by = pg_catalog.quote_ident(current_user)::regrole AND r.dedupe_key = $8
 		AND r.state IN ('queued', 'submitting', 'running');
 		EXIT WHEN request_id IS NOT NULL;
 

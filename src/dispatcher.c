@@ -14,7 +14,6 @@
 
 #include "lib/ilist.h"
 #include "miscadmin.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
@@ -144,7 +143,7 @@ look_up_lane(void *arg)
 {
 	OwnerLookup *lookup = arg;
 
-	lookup->account = account_load(lookup->owner->server, get_role_oid(lookup->owner->role, false));
+	lookup->account = account_load(lookup->owner->server, lookup->owner->role);
 	lookup->lane = lane_of(lookup->account);
 }
 
@@ -157,6 +156,13 @@ may_pass(const ErrorData *error)
 	return category != ERRCODE_TO_CATEGORY(ERRCODE_UNDEFINED_OBJECT) &&
 		category != ERRCODE_DATA_EXCEPTION &&
 		category != ERRCODE_TO_CATEGORY(ERRCODE_FDW_INVALID_OPTION_NAME);
+}
+
+/* A role as it is shown: one that was dropped has its number left. */
+static char *
+role_text(Oid role)
+{
+	return DatumGetCString(DirectFunctionCall1(regroleout, ObjectIdGetDatum(role)));
 }
 
 /* Find each owner's lane; requests of an owner who has no account fail. */
@@ -174,8 +180,8 @@ sort_into_lanes(List *owners)
 		if (error != NULL)
 		{
 			ereport(LOG,
-					(errmsg("clari_export: requests of role \"%s\" on server \"%s\" cannot be exported: %s",
-							lookup.owner->role, lookup.owner->server, error->message)));
+					(errmsg("clari_export: requests of role %s on server \"%s\" cannot be exported: %s",
+							role_text(lookup.owner->role), lookup.owner->server, error->message)));
 			if (!may_pass(error))
 				queue_fail_owner(lookup.owner, failure_of_error(error));
 			continue;

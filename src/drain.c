@@ -93,7 +93,7 @@ clari_export_drain(PG_FUNCTION_ARGS)
 	Instant		deadline = deadline_arg(fcinfo, 1);
 	QueueScope	scope = {
 		.server = PG_ARGISNULL(2) ? NULL : pstrdup(NameStr(*PG_GETARG_NAME(2))),
-		.role = superuser() ? NULL : GetUserNameFromId(GetUserId(), false),
+		.role = superuser() ? InvalidOid : GetUserId(),
 	};
 
 	require_transaction_control(fcinfo);

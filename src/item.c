@@ -11,7 +11,6 @@
  */
 #include "postgres.h"
 
-#include "utils/acl.h"
 #include "utils/memutils.h"
 
 #include "fault.h"
@@ -247,7 +246,7 @@ make_task(const Request *request)
 	};
 	ExportRules rules;
 
-	task->account = account_load(request->server, get_role_oid(request->requested_by, false));
+	task->account = account_load(request->server, request->requested_by);
 	task->submit_interval = task->account->submit_interval;
 	task->hooks = &queue_hooks;
 	rules = account_export_rules(task->account);

@@ -239,6 +239,13 @@ add_id(Statement *statement, int64 id)
 	add_parameter(statement, INT8OID, Int64GetDatum(id), false);
 }
 
+/* InvalidOid becomes null. */
+static void
+add_role(Statement *statement, Oid role)
+{
+	add_parameter(statement, OIDOID, ObjectIdGetDatum(role), !OidIsValid(role));
+}
+
 static void
 add_time(Statement *statement, TimestampTz time)
 {
@@ -306,10 +313,11 @@ time_column(uint64 row, int number, TimestampTz missing)
  * ----------
  */
 
+#define N_REQUEST_COLUMNS 19
 #define REQUEST_COLUMNS \
 	"id, kind, forecast_id, time_period, options, server, requested_by, state, job_id, polls," \
 	" next_poll_at, known_job_ids, error_code, error_message, error_hint, hold_reason," \
-	" submitted_at IS NOT NULL"
+	" submitted_at IS NOT NULL, posted_at, lost_submissions"
 
 static void
 read_known_jobs(Request *request, uint64 row, int number)
@@ -341,7 +349,7 @@ read_request(uint64 row)
 	request->time_period = text_column(row, 4);
 	request->options = text_column(row, 5);
 	request->server = text_column(row, 6);
-	request->requested_by = text_column(row, 7);
+	request->requested_by = DatumGetObjectId(column(row, 7, &is_null));
 	request->state = text_column(row, 8);
 	request->job_id = text_column(row, 9);
 	request->polls = DatumGetInt32(column(row, 10, &is_null));
@@ -352,6 +360,8 @@ read_request(uint64 row)
 	request->error_hint = text_column(row, 15);
 	request->hold_reason = text_column(row, 16);
 	request->was_submitted = DatumGetBool(column(row, 17, &is_null));
+	request->posted_at = time_column(row, 18, DT_NOBEGIN);
+	request->lost_submissions = DatumGetInt32(column(row, 19, &is_null));
 	return request;
 }
 
@@ -367,7 +377,7 @@ queue_owners(const QueueScope *scope)
 	uint64		n;
 
 	add_text(&statement, scope->server);
-	add_text(&statement, scope->role);
+	add_role(&statement, scope->role);
 	n = execute(&statement,
 				"WITH RECURSIVE owner AS ("
 				" (SELECT server, requested_by FROM @request@ WHERE state = 'queued'"
@@ -385,9 +395,10 @@ queue_owners(const QueueScope *scope)
 	for (uint64 row = 0; row < n; row++)
 	{
 		RequestOwner *owner = palloc(sizeof(RequestOwner));
+		bool		is_null;
 
 		owner->server = text_column(row, 1);
-		owner->role = text_column(row, 2);
+		owner->role = DatumGetObjectId(column(row, 2, &is_null));
 		owners = lappend(owners, owner);
 	}
 	return owners;
@@ -401,7 +412,7 @@ queue_active(const RequestOwner *owner)
 	uint64		n;
 
 	add_text(&statement, owner->server);
-	add_text(&statement, owner->role);
+	add_role(&statement, owner->role);
 	n = execute(&statement,
 				"SELECT " REQUEST_COLUMNS " FROM @request@"
 				" WHERE state IN ('submitting', 'running') AND server = $1 AND requested_by = $2"
@@ -427,7 +438,7 @@ queue_first_due(const RequestOwner *owner, const int64 *left_out, int n_left_out
 	for (int i = 0; i < n_left_out; i++)
 		ids[i] = Int64GetDatum(left_out[i]);
 	add_text(&statement, owner->server);
-	add_text(&statement, owner->role);
+	add_role(&statement, owner->role);
 	add_parameter(&statement, INT8ARRAYOID,
 				  PointerGetDatum(construct_array(ids, n_left_out, INT8OID, sizeof(int64),
 												  FLOAT8PASSBYVAL, TYPALIGN_DOUBLE)), false);
@@ -449,8 +460,8 @@ queue_first_due(const RequestOwner *owner, const int64 *left_out, int n_left_out
 				"  ORDER BY r.run_after, r.id LIMIT 1) first"
 				" ORDER BY level.priority DESC LIMIT 1") == 0)
 		return NULL;
-	*priority = DatumGetInt32(column(0, 18, &is_null));
-	*run_after = time_column(0, 19, DT_NOBEGIN);
+	*priority = DatumGetInt32(column(0, N_REQUEST_COLUMNS + 1, &is_null));
+	*run_after = time_column(0, N_REQUEST_COLUMNS + 2, DT_NOBEGIN);
 	return read_request(0);
 }
 
@@ -460,7 +471,7 @@ queue_next_due(const QueueScope *scope, TimestampTz *next_held)
 	Statement	statement = {0};
 
 	add_text(&statement, scope->server);
-	add_text(&statement, scope->role);
+	add_role(&statement, scope->role);
 	execute(&statement,
 			"SELECT (SELECT run_after FROM @request@"
 			"  WHERE state = 'queued' AND run_after > now() AND run_after < 'infinity'"
@@ -482,7 +493,7 @@ queue_rate_limited_until(const RequestOwner *owner)
 	Statement	statement = {0};
 
 	add_text(&statement, owner->server);
-	add_text(&statement, owner->role);
+	add_role(&statement, owner->role);
 	add_text(&statement, hold_reason_name(HOLD_RATE_LIMITED));
 	execute(&statement,
 			"SELECT greatest("
@@ -505,7 +516,7 @@ queue_find(int64 id, bool *inserted_here)
 	add_id(&statement, id);
 	if (execute(&statement, "SELECT " REQUEST_COLUMNS ", xmin FROM @request@ WHERE id = $1") == 0)
 		return NULL;
-	*inserted_here = TransactionIdIsCurrentTransactionId(DatumGetTransactionId(column(0, 18, &is_null)));
+	*inserted_here = TransactionIdIsCurrentTransactionId(DatumGetTransactionId(column(0, N_REQUEST_COLUMNS + 1, &is_null)));
 	return read_request(0);
 }
 
@@ -580,8 +591,7 @@ notify(int64 id)
 
 	add_id(&statement, id);
 	execute(&statement,
-			"SELECT pg_notify('" NOTIFY_CHANNEL "', json_build_object("
-			"'request_id', id, 'state', state, 'forecast_id', forecast_id, 'time_period', time_period)::text)"
+			"SELECT pg_notify('" NOTIFY_CHANNEL "', json_build_object('request_id', id, 'state', state)::text)"
 			" FROM @request@ WHERE id = $1");
 }
 
@@ -686,9 +696,11 @@ insert_snapshot(int64 id, const Export *export, Jsonb *result)
 	add_parameter(&statement, BOOLOID, BoolGetDatum(export->has_job && export->job.truncated), false);
 	add_parameter(&statement, JSONBOID, JsonbPGetDatum(result), false);
 	execute(&statement,
-			"INSERT INTO @snapshot@ (request_id, kind, forecast_id, time_period, exported_at,"
-			" truncated, result, requested_by)"
-			" SELECT id, kind, forecast_id, time_period, clock_timestamp(), $2, $3, requested_by"
+			"INSERT INTO @snapshot@ (request_id, server, kind, forecast_id, time_period, options, job_id,"
+			" requested_by, exported_at, truncated, result)"
+			" SELECT id, server, kind, forecast_id,"
+			" coalesce(time_period, options ->> 'timePeriod', $3 #>> '{timePeriods,0,timePeriodId}',"
+			"  $3 #>> '{0,Timeframe}'), options, job_id, requested_by, clock_timestamp(), $2, $3"
 			" FROM @request@ WHERE id = $1");
 }
 
@@ -741,7 +753,7 @@ queue_fail_owner(const RequestOwner *owner, const Failure *failure)
 	Statement	statement = {0};
 
 	add_text(&statement, owner->server);
-	add_text(&statement, owner->role);
+	add_role(&statement, owner->role);
 	add_failure(&statement, failure);
 	execute(&statement,
 			"WITH failed AS ("
@@ -749,9 +761,8 @@ queue_fail_owner(const RequestOwner *owner, const Failure *failure)
 			" WHERE id IN (SELECT id FROM @request@ WHERE state IN (" UNFINISHED ")"
 			"  AND server = $1 AND requested_by = $2 AND run_after <= now()"
 			"  FOR UPDATE SKIP LOCKED)"
-			" RETURNING id, state, forecast_id, time_period)"
-			" SELECT pg_notify('" NOTIFY_CHANNEL "', json_build_object("
-			"'request_id', id, 'state', state, 'forecast_id', forecast_id, 'time_period', time_period)::text)"
+			" RETURNING id, state)"
+			" SELECT pg_notify('" NOTIFY_CHANNEL "', json_build_object('request_id', id, 'state', state)::text)"
 			" FROM failed");
 }
 
@@ -798,7 +809,7 @@ queue_prune(const QueueScope *scope, Duration retention)
 
 	add_time(&statement, GetCurrentTimestamp() - retention);
 	add_text(&statement, scope->server);
-	add_text(&statement, scope->role);
+	add_role(&statement, scope->role);
 	execute(&statement, "DELETE FROM @request@ WHERE finished_at < $1"
 			" AND ($2 IS NULL OR server = $2) AND ($3 IS NULL OR requested_by = $3)");
 }

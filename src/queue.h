@@ -9,6 +9,7 @@
 #ifndef CLARI_QUEUE_H
 #define CLARI_QUEUE_H
 
+#include "nodes/pg_list.h"
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
@@ -24,12 +25,14 @@ typedef struct Request
 	char	   *time_period;
 	char	   *options;
 	char	   *server;
-	char	   *requested_by;
+	Oid			requested_by;
 	char	   *state;
 	char	   *hold_reason;	/* NULL for none */
 	char	   *job_id;			/* NULL until it is known */
 	int			polls;
 	TimestampTz next_poll_at;	/* DT_NOBEGIN if it is not set */
+	TimestampTz posted_at;		/* the same */
+	int			lost_submissions;
 	int			n_known_jobs;	/* -1: the list was not readable */
 	char	  **known_jobs;
 	bool		was_submitted;	/* perhaps: the row said so before the POST */
@@ -42,14 +45,14 @@ typedef struct Request
 typedef struct RequestOwner
 {
 	char	   *server;
-	char	   *role;
+	Oid			role;
 } RequestOwner;
 
-/* Whose requests to work on; NULL for any. */
+/* Whose requests to work on. */
 typedef struct QueueScope
 {
-	const char *server;
-	const char *role;
+	const char *server;			/* NULL for any */
+	Oid			role;			/* InvalidOid for any */
 } QueueScope;
 
 typedef enum QueueUpdate

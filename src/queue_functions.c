@@ -146,8 +146,7 @@ find_own_request(int64 id, bool *inserted_here)
 		queue_end(false);
 	}
 	if (request == NULL ||
-		(!superuser_arg(caller) &&
-		 strcmp(request->requested_by, GetUserNameFromId(caller, false)) != 0))
+		!has_privs_of_role(caller, request->requested_by))
 		raise_no_such_request(id);
 	return request;
 }
@@ -379,7 +378,7 @@ static bool
 cancel_at_clari(const Request *request)
 {
 	char	   *status = wait_for_cancel(request->server,
-										 get_role_oid(request->requested_by, false), request->job_id);
+										 request->requested_by, request->job_id);
 	bool		known;
 
 	return job_phase(status, &known) == JOB_ENDED_WITHOUT_RESULT;

@@ -277,7 +277,7 @@ report_activity(void)
 static void
 work(void)
 {
-	QueueScope	everything = {NULL, NULL};
+	QueueScope	everything = {NULL, InvalidOid};
 	Instant		next_prune = 0;
 
 	queue_set_transactions(QUEUE_OWN_TRANSACTIONS);

@@ -83,7 +83,7 @@ $job = $analyst->value(q{SELECT cron.schedule('clari', '@reboot', $$SELECT clari
 $analyst->quit;
 restart($test);
 like(await_run($test, $job), qr/^succeeded/, "a role's scheduled enqueue");
-my ($own) = $test->requests(q{requested_by = 'analyst'});
+my ($own) = $test->requests(q{requested_by = 'analyst'::regrole});
 is($test->await_state('done', $own->{id})->{forecast_id}, 'renewals', 'is a request of that role');
 $test->session->quit;
 $test->node->stop('fast');

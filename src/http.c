@@ -2,9 +2,13 @@
  * http.c
  *		HTTP transfers over libcurl that a latch can interrupt.
  *
- * libcurl tells through callbacks which sockets and what timer it waits for;
- * http_wait() waits for these, the process's latch and the postmaster's death
- * in one WaitEventSet. Three rules hold throughout this file:
+ * libcurl tells through callbacks which sockets and what timer it waits for.
+ * The sockets go into an epoll set of our own the moment they are named, so
+ * that the kernel's view and libcurl's never differ: a socket that is closed
+ * may return under the same number a moment later, as those do with which
+ * libcurl waits for a name to be resolved. http_wait() waits for that set, the
+ * process's latch and the postmaster's death in one WaitEventSet, which never
+ * changes. Three rules hold throughout this file:
  *
  * - No callback may raise an error: a longjmp out of libcurl leaves its handle
  *	 unusable. They use malloc, note what went wrong, and return.
@@ -20,6 +24,7 @@
 #include <curl/curl.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -67,29 +72,18 @@ struct Transfer
 	Reply		reply;
 };
 
-typedef struct WatchedSocket
-{
-	curl_socket_t fd;
-	uint32		events;			/* WL_SOCKET_* */
-} WatchedSocket;
-
 static CURLM *multi = NULL;
 static dlist_head transfers = DLIST_STATIC_INIT(transfers);
 static CURL *kept_handles[KEPT_HANDLES];
 static int	n_kept_handles = 0;
 
 /* What libcurl waits for. */
-static WatchedSocket *watched = NULL;
-static int	n_watched = 0;
-static int	watched_allocated = 0;
+static int	sockets = -1;		/* an epoll set */
+static int	sockets_error = 0;	/* errno of a change that it refused */
 static Instant timer_due = INSTANT_NEVER;
 
-/* What wait_set holds: the latch, the postmaster, then these sockets. */
+/* The latch, the postmaster, and the sockets as one. */
 static WaitEventSet *wait_set = NULL;
-static WatchedSocket *in_set = NULL;
-static int	n_in_set = 0;
-static int	first_socket_position = 0;
-static bool wait_set_is_stale = true;
 
 Instant
 http_now(void)
@@ -135,49 +129,29 @@ restore_signals(sigset_t before)
  * ----------
  */
 
-static WatchedSocket *
-find_watched(curl_socket_t fd)
+/* Have the kernel watch a socket for these events, whether it does already or not. */
+static bool
+watch_socket(curl_socket_t fd, uint32 events)
 {
-	for (int i = 0; i < n_watched; i++)
-		if (watched[i].fd == fd)
-			return &watched[i];
-	return NULL;
+	struct epoll_event event = {.events = events,.data.fd = fd};
+
+	return epoll_ctl(sockets, EPOLL_CTL_ADD, fd, &event) == 0 ||
+		(errno == EEXIST && epoll_ctl(sockets, EPOLL_CTL_MOD, fd, &event) == 0);
 }
 
-static WatchedSocket *
-add_watched(curl_socket_t fd)
-{
-	if (n_watched == watched_allocated)
-	{
-		int			wanted = watched_allocated + 16;
-		void	   *grown = realloc(watched, (size_t) wanted * sizeof(*watched));
-
-		if (grown == NULL)
-			return NULL;
-		watched = grown;
-		watched_allocated = wanted;
-	}
-	watched[n_watched].fd = fd;
-	return &watched[n_watched++];
-}
-
+/* A socket that is closed already has left the set by itself. */
 static int
 socket_callback(CURL *easy pg_attribute_unused(), curl_socket_t fd, int what,
 				void *context pg_attribute_unused(),
 				void *socket_context pg_attribute_unused())
 {
-	WatchedSocket *socket = find_watched(fd);
+	uint32		events = ((what & CURL_POLL_IN) ? EPOLLIN : 0) |
+		((what & CURL_POLL_OUT) ? EPOLLOUT : 0);
 
 	if (what == CURL_POLL_REMOVE)
-	{
-		if (socket != NULL)
-			*socket = watched[--n_watched];
-		return 0;
-	}
-	if (socket == NULL && (socket = add_watched(fd)) == NULL)
-		return -1;
-	socket->events = ((what & CURL_POLL_IN) ? WL_SOCKET_READABLE : 0) |
-		((what & CURL_POLL_OUT) ? WL_SOCKET_WRITEABLE : 0);
+		epoll_ctl(sockets, EPOLL_CTL_DEL, fd, NULL);
+	else if (!watch_socket(fd, events))
+		sockets_error = errno;
 	return 0;
 }
 
@@ -208,8 +182,6 @@ open_socket_callback(void *context pg_attribute_unused(),
 static int
 close_socket_callback(void *context pg_attribute_unused(), curl_socket_t fd)
 {
-	/* The next socket may get the same number, unknown to the kernel's set. */
-	wait_set_is_stale = true;
 	ReleaseExternalFD();
 	return close(fd);
 }
@@ -272,9 +244,48 @@ write_callback(char *data, size_t size, size_t n, void *context)
  * ----------
  */
 
+static WaitEventSet *
+new_wait_set(int size)
+{
+#if PG_VERSION_NUM >= 170000
+	return CreateWaitEventSet(NULL, size);
+#else
+	return CreateWaitEventSet(TopMemoryContext, size);
+#endif
+}
+
+/* What to wait for; whatever has been made stays for the next try. */
+static void
+make_wait_set(void)
+{
+	if (sockets < 0)
+	{
+		if (!AcquireExternalFD())
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+					 errmsg("could not wait for the network: %m")));
+		sockets = epoll_create1(EPOLL_CLOEXEC);
+		if (sockets < 0)
+		{
+			ReleaseExternalFD();
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+					 errmsg("could not wait for the network: %m")));
+		}
+	}
+	if (wait_set != NULL)
+		return;
+	wait_set = new_wait_set(3);
+	AddWaitEventToSet(wait_set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+	AddWaitEventToSet(wait_set, WL_SOCKET_READABLE, sockets, NULL, NULL);
+	if (IsUnderPostmaster)
+		AddWaitEventToSet(wait_set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+}
+
 static void
 start_libcurl(void)
 {
+	make_wait_set();
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK)
 		multi = curl_multi_init();
 	if (multi == NULL)
@@ -618,66 +629,6 @@ transfer_error(const Transfer *transfer)
  * ----------
  */
 
-static WaitEventSet *
-new_wait_set(int size)
-{
-#if PG_VERSION_NUM >= 170000
-	return CreateWaitEventSet(NULL, size);
-#else
-	return CreateWaitEventSet(TopMemoryContext, size);
-#endif
-}
-
-static void
-rebuild_wait_set(void)
-{
-	if (wait_set != NULL)
-		FreeWaitEventSet(wait_set);
-	wait_set = NULL;
-	wait_set_is_stale = true;
-
-	wait_set = new_wait_set(n_watched + 2);
-	AddWaitEventToSet(wait_set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
-	if (IsUnderPostmaster)
-		AddWaitEventToSet(wait_set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
-	first_socket_position = IsUnderPostmaster ? 2 : 1;
-	for (int i = 0; i < n_watched; i++)
-		AddWaitEventToSet(wait_set, watched[i].events, watched[i].fd, NULL, NULL);
-
-	if (in_set != NULL)
-		pfree(in_set);
-	in_set = MemoryContextAlloc(TopMemoryContext, (size_t) Max(n_watched, 1) * sizeof(WatchedSocket));
-	if (n_watched > 0)
-		memcpy(in_set, watched, (size_t) n_watched * sizeof(WatchedSocket));
-	n_in_set = n_watched;
-	wait_set_is_stale = false;
-}
-
-/*
- * Bring wait_set in line with watched. Most calls find the one socket of a
- * kept connection as it was, or with other events.
- */
-static void
-update_wait_set(void)
-{
-	bool		same_sockets = wait_set != NULL && !wait_set_is_stale && n_in_set == n_watched;
-
-	for (int i = 0; same_sockets && i < n_watched; i++)
-		same_sockets = in_set[i].fd == watched[i].fd;
-	if (!same_sockets)
-	{
-		rebuild_wait_set();
-		return;
-	}
-	for (int i = 0; i < n_watched; i++)
-	{
-		if (in_set[i].events == watched[i].events)
-			continue;
-		ModifyWaitEvent(wait_set, first_socket_position + i, watched[i].events, NULL);
-		in_set[i].events = watched[i].events;
-	}
-}
-
 /* Let libcurl act on a socket, or on its timer (CURL_SOCKET_TIMEOUT). */
 static void
 run_libcurl(curl_socket_t fd, int what)
@@ -728,10 +679,37 @@ sleep_milliseconds(Instant until)
 	return (long) ((instant_earlier(until - now, LONGEST_SLEEP) + 999) / 1000);
 }
 
+/* Let libcurl act on the sockets that are ready. */
+static void
+run_sockets(void)
+{
+	struct epoll_event events[EVENTS_AT_ONCE];
+	int			n = epoll_wait(sockets, events, EVENTS_AT_ONCE, 0);
+
+	for (int i = 0; i < n; i++)
+		run_libcurl(events[i].data.fd,
+					((events[i].events & EPOLLIN) ? CURL_CSELECT_IN : 0) |
+					((events[i].events & EPOLLOUT) ? CURL_CSELECT_OUT : 0) |
+					((events[i].events & (EPOLLERR | EPOLLHUP)) ? CURL_CSELECT_ERR : 0));
+}
+
+/* A socket that the kernel does not watch would never wake us. */
+static void
+check_sockets(void)
+{
+	if (sockets_error == 0)
+		return;
+	errno = sockets_error;
+	sockets_error = 0;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+			 errmsg("could not wait for a connection to Clari: %m")));
+}
+
 void
 http_wait(Instant until, uint32 wait_event)
 {
-	WaitEvent	events[EVENTS_AT_ONCE];
+	WaitEvent	events[2];
 	int			n;
 
 	if (multi == NULL)
@@ -739,16 +717,14 @@ http_wait(Instant until, uint32 wait_event)
 	if (run_timers())
 		return;
 
-	update_wait_set();
-	n = WaitEventSetWait(wait_set, sleep_milliseconds(until), events, EVENTS_AT_ONCE, wait_event);
+	check_sockets();
+	n = WaitEventSetWait(wait_set, sleep_milliseconds(until), events, lengthof(events), wait_event);
 	for (int i = 0; i < n; i++)
 	{
 		if (events[i].events & WL_LATCH_SET)
 			ResetLatch(MyLatch);
-		if (events[i].events & (WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE))
-			run_libcurl(events[i].fd,
-						((events[i].events & WL_SOCKET_READABLE) ? CURL_CSELECT_IN : 0) |
-						((events[i].events & WL_SOCKET_WRITEABLE) ? CURL_CSELECT_OUT : 0));
+		if (events[i].events & WL_SOCKET_READABLE)
+			run_sockets();
 	}
 	run_timers();
 }

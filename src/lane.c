@@ -368,7 +368,7 @@ void
 lane_restore_hold(LaneTicket *ticket, Instant until)
 {
 	lock_lanes();
-	lane_hold_until(&ticket->lane->state, until);
+	lane_hold_until(&ticket->lane->state, until, http_now());
 	unlock_lanes();
 }
 
@@ -376,7 +376,7 @@ void
 lane_note_answer(LaneTicket *ticket)
 {
 	lock_lanes();
-	lane_answered(&ticket->lane->state);
+	lane_answered(&ticket->lane->state, http_now());
 	unlock_lanes();
 }
 

@@ -46,12 +46,32 @@ typedef struct LaneLimits
 /* Requests remembered to keep to max_requests_per_second. */
 #define LANE_RECENT_REQUESTS 64
 
+/* The longest hold: Clari may ask for more, and a clock may be wrong. */
+#define LANE_LONGEST_HOLD	SECONDS(86400)
+
+/* However often a lane is refused, its pace lets a request through so often. */
+#define LANE_SLOWEST_PACE	SECONDS(5)
+
 /* All zeros is a lane that has seen nothing yet. */
 typedef struct LaneState
 {
 	/* Every request waits until then, after a 429. */
 	Instant		held_until;
 	int			rate_limited;	/* 429s without a named time, in a row */
+
+	/*
+	 * The pace that 429s taught: no two requests go out closer than this,
+	 * except where Clari named the moment. 0: no 429 was seen, or the lane
+	 * has recovered.
+	 */
+	Duration	pace;
+	Instant		next_by_pace;
+	Instant		slowed_at;		/* when the pace was last lowered */
+	int			answers_since;	/* well answered requests since then */
+
+	/* Answers other than 429 of the second that began then. */
+	Instant		second_began;
+	int			answers_in_second;
 
 	/* Submissions wait until then. */
 	Instant		submissions_held_until;
@@ -110,17 +130,21 @@ extern void lane_submission_settled(LaneState *lane);
 extern void lane_leave(LaneState *lane, bool ended, Instant now);
 
 /*
- * A 429 arrived. retry_after is Clari's time or RETRY_AFTER_NONE; random
- * spreads the backoff. Returns until when the lane is held.
+ * A 429 arrived. retry_after is Clari's time, at most LANE_LONGEST_HOLD of
+ * it, or RETRY_AFTER_NONE; random spreads the backoff. The lane's pace slows
+ * down. Returns until when the lane is held.
  */
 extern Instant lane_rate_limited(LaneState *lane, const LaneLimits *limits,
 								 Duration retry_after, uint32_t random, Instant now);
 
 /* A 429 of which this lane does not know holds it until then. */
-extern void lane_hold_until(LaneState *lane, Instant until);
+extern void lane_hold_until(LaneState *lane, Instant until, Instant now);
 
-/* Clari answered something else than 429: the backoff starts anew. */
-extern void lane_answered(LaneState *lane);
+/*
+ * Clari answered something else than 429: the backoff starts anew, and the
+ * lane's pace quickens a little.
+ */
+extern void lane_answered(LaneState *lane, Instant now);
 
 /*
  * Clari refused or missed a submission for a reason that passes. Returns
@@ -131,6 +155,12 @@ extern Instant lane_hold_submissions(LaneState *lane, const LaneLimits *limits,
 
 /* Clari accepted a submission: nothing holds the next one. */
 extern void lane_submission_accepted(LaneState *lane);
+
+/* End every hold, and forget what refusals taught. */
+extern void lane_lift_holds(LaneState *lane);
+
+/* Until when the lane is held, wholly or its submissions; no later than now if it is not. */
+extern Instant lane_held_until(const LaneState *lane);
 
 /* Whether forgetting the lane would lose nothing. */
 extern bool lane_is_idle(const LaneState *lane, Instant now);

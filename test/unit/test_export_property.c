@@ -229,7 +229,7 @@ meanwhile(VirtualClari *clari)
 	if (draw_one_in(chance, 20))
 		lane_hold_submissions(&clari->lane, &clari->limits, HOLD_QUEUE_FULL, clari->random, clari->now);
 	if (draw_one_in(chance, 20))
-		lane_answered(&clari->lane);
+		lane_answered(&clari->lane, clari->now);
 }
 
 static void

@@ -149,13 +149,38 @@ goes_on_at_once_after_retry_after_zero(void **state)
 }
 
 static void
-keeps_a_hold_of_any_length(void **state)
+takes_more_than_a_day_for_a_day(void **state)
+{
+	Duration	waits[] = {SECONDS(86400), SECONDS(86401), SECONDS(9999999999), DURATION_MAX};
+	Instant		until = NOW + SECONDS(86400);
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(waits) / sizeof(waits[0]); i++)
+	{
+		LaneState	lane = {0};
+		LaneState	restored = {0};
+
+		assert_int_equal(lane_rate_limited(&lane, &default_limits, waits[i], 0, NOW), until);
+		check_request(&lane, false, until - 1, HOLD_RATE_LIMITED, until);
+		check_request(&lane, false, until, HOLD_NONE, until);
+		lane_hold_until(&restored, NOW + waits[i], NOW);
+		check_request(&restored, false, until - 1, HOLD_RATE_LIMITED, until);
+	}
+}
+
+static void
+lifts_every_hold(void **state)
 {
 	LaneState	lane = {0};
 
 	(void) state;
-	assert_int_equal(lane_rate_limited(&lane, &default_limits, DURATION_MAX, 0, NOW), NOW + DURATION_MAX);
-	check_request(&lane, false, NOW + DURATION_MAX - 1, HOLD_RATE_LIMITED, NOW + DURATION_MAX);
+	lane_rate_limited(&lane, &default_limits, SECONDS(120), 0, NOW);
+	lane_hold_submissions(&lane, &default_limits, HOLD_QUOTA, 0, NOW);
+	assert_int_equal(lane_held_until(&lane), NOW + SECONDS(120));
+	lane_lift_holds(&lane);
+	check_request(&lane, true, NOW, HOLD_NONE, NOW);
+	check_request(&lane, true, NOW + 1, HOLD_NONE, NOW + 1);
+	check_export(&lane, NOW, HOLD_NONE, NOW);
 }
 
 static void
@@ -206,7 +231,7 @@ restarts_the_backoff_after_an_answer(void **state)
 	(void) state;
 	for (int n = 0; n < 5; n++)
 		until = lane_rate_limited(&lane, &default_limits, RETRY_AFTER_NONE, 0, until);
-	lane_answered(&lane);
+	lane_answered(&lane, until);
 	assert_int_equal(lane_rate_limited(&lane, &default_limits, RETRY_AFTER_NONE, 0, until), until + SECONDS(5));
 }
 
@@ -218,7 +243,7 @@ keeps_the_hold_after_an_answer(void **state)
 
 	(void) state;
 	lane_rate_limited(&lane, &default_limits, SECONDS(120), 0, NOW);
-	lane_answered(&lane);
+	lane_answered(&lane, NOW);
 	check_request(&lane, false, NOW + 1, HOLD_RATE_LIMITED, NOW + SECONDS(120));
 }
 
@@ -470,7 +495,8 @@ main(void)
 		cmocka_unit_test(does_not_count_what_it_held_back),
 		cmocka_unit_test(holds_exactly_as_long_as_retry_after),
 		cmocka_unit_test(goes_on_at_once_after_retry_after_zero),
-		cmocka_unit_test(keeps_a_hold_of_any_length),
+		cmocka_unit_test(takes_more_than_a_day_for_a_day),
+		cmocka_unit_test(lifts_every_hold),
 		cmocka_unit_test(keeps_the_longest_of_several_holds),
 		cmocka_unit_test(backs_off_where_clari_names_no_time),
 		cmocka_unit_test(spreads_the_backoff_by_jitter),

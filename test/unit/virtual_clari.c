@@ -387,7 +387,7 @@ inform_lane(VirtualClari *clari, const Reply *reply)
 	if (action->hold == HOLD_RATE_LIMITED)
 		lane_rate_limited(&clari->lane, &clari->limits, action->retry_after, clari->random, clari->now);
 	else if (reply->delivery == DELIVERY_REPLIED)
-		lane_answered(&clari->lane);
+		lane_answered(&clari->lane, clari->now);
 
 	if (action->hold != HOLD_NONE && action->hold != HOLD_RATE_LIMITED)
 		lane_hold_submissions(&clari->lane, &clari->limits, action->hold, clari->random, clari->now);

@@ -241,7 +241,9 @@ CREATE INDEX clari_export_request_claim_idx ON clari_export_request
 CREATE INDEX clari_export_request_due_idx ON clari_export_request
 	(run_after) WHERE state = 'queued';
 CREATE INDEX clari_export_request_held_idx ON clari_export_request
-	(run_after, hold_reason) WHERE state = 'queued' AND hold_reason <> 'monthly quota used up';
+	(server, requested_by, held_until) WHERE state = 'queued' AND hold_reason IS NOT NULL;
+CREATE INDEX clari_export_request_held_until_idx ON clari_export_request
+	(held_until) WHERE state = 'queued' AND held_until IS NOT NULL;
 CREATE INDEX clari_export_request_active_idx ON clari_export_request
 	(server, requested_by) WHERE state IN ('submitting', 'running');
 CREATE UNIQUE INDEX clari_export_request_dedupe_key_idx ON clari_export_request

@@ -338,6 +338,18 @@ report_pauses(const QueueLane *lane)
 	}
 }
 
+/* The lane lets requests go on: nothing says any more that it holds them. */
+static void
+forget_holds(const QueueLane *lane)
+{
+	ListCell   *owner;
+	ListCell   *its_account;
+
+	forboth(owner, lane->owners, its_account, lane->accounts)
+		if (!((Account *) lfirst(its_account))->paused)
+			queue_lift_holds(lfirst(owner));
+}
+
 /*
  * Start what the lane has room for. Returns when to look again: its hold ends,
  * or never by itself.
@@ -360,9 +372,10 @@ start_next(QueueLane *lane)
 		if (verdict.reason != HOLD_NONE)
 		{
 			report_hold(lane, request, verdict);
-			lane->has_waiting = true;
+			lane->has_waiting = verdict.reason != HOLD_QUOTA;
 			return verdict.until;
 		}
+		forget_holds(lane);
 		item = item_start(request, dispatcher_context);
 		if (item != NULL)
 		{

@@ -169,7 +169,7 @@ write_look_up(Item *item)
 
 	if (!queue_begin())
 		return;
-	queue_looked_up(item->request_id, timestamp_of(task->due), hold_reason_of(task));
+	queue_looked_up(item->request_id, &task->export, timestamp_of(task->due), hold_reason_of(task));
 	queue_commit("lost", false);
 }
 

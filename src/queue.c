@@ -9,6 +9,7 @@
 #include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
+#include "common/int.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -252,6 +253,19 @@ add_time(Statement *statement, TimestampTz time)
 	add_parameter(statement, TIMESTAMPTZOID, TimestampTzGetDatum(time), TIMESTAMP_NOT_FINITE(time));
 }
 
+/* Milliseconds since 1970; 0, or what no timestamp can be, becomes null. */
+static void
+add_milliseconds(Statement *statement, int64 milliseconds)
+{
+	TimestampTz epoch = (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+	TimestampTz time = DT_NOBEGIN;
+
+	if (milliseconds <= 0 || pg_mul_s64_overflow(milliseconds, 1000, &time) || !IS_VALID_TIMESTAMP(time - epoch))
+		add_time(statement, DT_NOBEGIN);
+	else
+		add_time(statement, time - epoch);
+}
+
 /*
  * Execute a query in which @request@ and @snapshot@ stand for the tables.
  * Returns the number of rows, which are in SPI_tuptable.
@@ -457,6 +471,7 @@ queue_first_due(const RequestOwner *owner, const int64 *left_out, int n_left_out
 				"  SELECT " REQUEST_COLUMNS ", priority, run_after FROM @request@ r"
 				"  WHERE r.state = 'queued' AND r.server = $1 AND r.requested_by = $2"
 				"  AND r.priority = level.priority AND r.run_after <= now() AND r.id <> ALL ($3)"
+				"  AND (r.hold_reason IS DISTINCT FROM 'database error' OR r.held_until <= now())"
 				"  ORDER BY r.run_after, r.id LIMIT 1) first"
 				" ORDER BY level.priority DESC LIMIT 1") == 0)
 		return NULL;
@@ -473,15 +488,18 @@ queue_next_due(const QueueScope *scope, TimestampTz *next_held)
 	add_text(&statement, scope->server);
 	add_role(&statement, scope->role);
 	execute(&statement,
-			"SELECT (SELECT run_after FROM @request@"
+			"SELECT least((SELECT run_after FROM @request@"
 			"  WHERE state = 'queued' AND run_after > now() AND run_after < 'infinity'"
 			"  AND ($1 IS NULL OR server = $1) AND ($2 IS NULL OR requested_by = $2)"
 			"  ORDER BY run_after LIMIT 1),"
-			" (SELECT run_after FROM @request@"
-			"  WHERE state = 'queued' AND run_after > now() AND run_after < 'infinity'"
-			"  AND hold_reason <> 'monthly quota used up'"
+			" (SELECT held_until FROM @request@"
+			"  WHERE state = 'queued' AND held_until > now()"
 			"  AND ($1 IS NULL OR server = $1) AND ($2 IS NULL OR requested_by = $2)"
-			"  ORDER BY run_after, hold_reason LIMIT 1)");
+			"  ORDER BY held_until LIMIT 1)),"
+			" (SELECT held_until FROM @request@"
+			"  WHERE state = 'queued' AND held_until > now() AND hold_reason <> 'monthly quota used up'"
+			"  AND ($1 IS NULL OR server = $1) AND ($2 IS NULL OR requested_by = $2)"
+			"  ORDER BY held_until LIMIT 1)");
 	*next_held = time_column(0, 2, DT_NOEND);
 	return time_column(0, 1, DT_NOEND);
 }
@@ -497,10 +515,10 @@ queue_rate_limited_until(const RequestOwner *owner)
 	add_text(&statement, hold_reason_name(HOLD_RATE_LIMITED));
 	execute(&statement,
 			"SELECT greatest("
-			"(SELECT run_after FROM @request@"
-			"  WHERE state = 'queued' AND hold_reason <> 'monthly quota used up' AND hold_reason = $3"
-			"  AND server = $1 AND requested_by = $2 AND run_after > now()"
-			"  ORDER BY run_after DESC LIMIT 1),"
+			"(SELECT held_until FROM @request@"
+			"  WHERE state = 'queued' AND hold_reason = $3"
+			"  AND server = $1 AND requested_by = $2 AND held_until > now()"
+			"  ORDER BY held_until DESC LIMIT 1),"
 			" (SELECT max(next_poll_at) FROM @request@"
 			"  WHERE state IN ('submitting', 'running') AND hold_reason = $3"
 			"  AND server = $1 AND requested_by = $2))");
@@ -583,6 +601,16 @@ update(Statement *statement, const char *states, const char *assignments)
 	return execute(&look, query) > 0 ? QUEUE_LOCKED : QUEUE_MOVED_ON;
 }
 
+#define UNFINISHED	"'queued', 'submitting', 'running'"
+
+/* Nothing holds the request. */
+#define NO_HOLD	" hold_reason = NULL, held_until = NULL, error_message = NULL"
+
+/* Perhaps for the time between two requests to Clari. */
+#define HELD_BETWEEN_REQUESTS(reason, until) \
+	" hold_reason = " reason ", held_until = CASE WHEN " reason " IS NOT NULL THEN " until " END," \
+	" error_message = NULL"
+
 /* Tell those who listen; the update has returned what they are told. */
 static void
 notify(int64 id)
@@ -619,9 +647,11 @@ queue_submitting(int64 id, const Export *export)
 	add_parameter(&statement, TEXTARRAYOID,
 				  PointerGetDatum(construct_array(ids, (int) known->n, TEXTOID, -1, false, TYPALIGN_INT)),
 				  !export->has_baseline);
+	add_milliseconds(&statement, export->post_began);
+	add_parameter(&statement, INT4OID, Int32GetDatum(export->lost_submissions), false);
 	return update(&statement, "'queued', 'submitting'",
 				  "state = 'submitting', submitted_at = clock_timestamp(), known_job_ids = $2,"
-				  " next_poll_at = NULL, hold_reason = NULL");
+				  " posted_at = $3, lost_submissions = $4, next_poll_at = NULL," NO_HOLD);
 }
 
 QueueUpdate
@@ -634,29 +664,27 @@ queue_running(int64 id, const Export *export, TimestampTz next_poll_at)
 	add_time(&statement, next_poll_at);
 	return update(&statement, "'submitting'",
 				  "state = 'running', job_id = $2, next_poll_at = $3, polls = 0, known_job_ids = NULL,"
-				  " hold_reason = NULL");
+				  " posted_at = NULL," NO_HOLD);
 }
 
 static void
 add_job_times(Statement *statement, const Export *export)
 {
-	TimestampTz epoch = (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
-	int64		start = export->has_job ? export->job.start_time : 0;
-	int64		end = export->has_job ? export->job.end_time : 0;
-
-	add_time(statement, start > 0 ? start * 1000 - epoch : DT_NOBEGIN);
-	add_time(statement, end > 0 ? end * 1000 - epoch : DT_NOBEGIN);
+	add_milliseconds(statement, export->has_job ? export->job.start_time : 0);
+	add_milliseconds(statement, export->has_job ? export->job.end_time : 0);
 }
 
 QueueUpdate
-queue_looked_up(int64 id, TimestampTz next_poll_at, const char *hold_reason)
+queue_looked_up(int64 id, const Export *export, TimestampTz next_poll_at, const char *hold_reason)
 {
 	Statement	statement = {0};
 
 	add_id(&statement, id);
 	add_time(&statement, next_poll_at);
 	add_text(&statement, hold_reason);
-	return update(&statement, "'submitting'", "next_poll_at = $2, hold_reason = $3");
+	add_parameter(&statement, INT4OID, Int32GetDatum(export->lost_submissions), false);
+	return update(&statement, "'submitting'",
+				  "next_poll_at = $2, lost_submissions = $4," HELD_BETWEEN_REQUESTS("$3", "$2"));
 }
 
 QueueUpdate
@@ -671,20 +699,48 @@ queue_polled(int64 id, const Export *export, TimestampTz next_poll_at, const cha
 	add_text(&statement, hold_reason);
 	return update(&statement, "'running'",
 				  "polls = $2, next_poll_at = $3, server_start_time = $4, server_end_time = $5,"
-				  " hold_reason = $6");
+				  HELD_BETWEEN_REQUESTS("$6", "$3"));
 }
 
 QueueUpdate
-queue_hold(int64 id, const char *reason, TimestampTz run_after)
+queue_hold(int64 id, const char *reason, TimestampTz until)
 {
 	Statement	statement = {0};
 
 	add_id(&statement, id);
 	add_text(&statement, reason);
-	add_time(&statement, run_after);
+	add_time(&statement, until);
 	return update(&statement, "'queued', 'submitting'",
-				  "state = 'queued', hold_reason = $2, run_after = coalesce($3, run_after),"
-				  " submitted_at = NULL, next_poll_at = NULL, known_job_ids = NULL");
+				  "state = 'queued', hold_reason = $2, held_until = $3, error_message = NULL,"
+				  " submitted_at = NULL, posted_at = NULL, next_poll_at = NULL, known_job_ids = NULL");
+}
+
+/* Few are held, and the index has them by their owner. */
+void
+queue_lift_holds(const RequestOwner *owner)
+{
+	Statement	statement = {0};
+
+	add_text(&statement, owner->server);
+	add_role(&statement, owner->role);
+	execute(&statement,
+			"UPDATE @request@ SET" NO_HOLD
+			" WHERE id IN (SELECT id FROM @request@"
+			"  WHERE state = 'queued' AND hold_reason IS NOT NULL AND server = $1 AND requested_by = $2"
+			"  AND (hold_reason <> 'database error' OR held_until <= now())"
+			"  FOR UPDATE SKIP LOCKED)");
+}
+
+QueueUpdate
+queue_delay(int64 id, TimestampTz until, const char *error_message)
+{
+	Statement	statement = {0};
+
+	add_id(&statement, id);
+	add_time(&statement, until);
+	add_text(&statement, error_message);
+	return update(&statement, UNFINISHED,
+				  "hold_reason = 'database error', held_until = $2, error_message = $3");
 }
 
 static void
@@ -715,7 +771,7 @@ queue_done(int64 id, const Export *export, Jsonb *result)
 	add_job_times(&statement, export);
 	done = update_finally(&statement, "'running'",
 						  "state = 'done', finished_at = clock_timestamp(), polls = $2, next_poll_at = NULL,"
-						  " hold_reason = NULL,"
+						  NO_HOLD ","
 						  " server_start_time = coalesce($3, server_start_time),"
 						  " server_end_time = coalesce($4, server_end_time)");
 	if (done == QUEUE_UPDATED)
@@ -723,9 +779,9 @@ queue_done(int64 id, const Export *export, Jsonb *result)
 	return done;
 }
 
-#define UNFINISHED	"'queued', 'submitting', 'running'"
 #define FAIL_WITH(code, message, hint) \
-	"state = 'failed', finished_at = clock_timestamp(), next_poll_at = NULL, hold_reason = NULL," \
+	"state = 'failed', finished_at = clock_timestamp(), next_poll_at = NULL," \
+	" hold_reason = NULL, held_until = NULL," \
 	" error_code = " code ", error_message = " message ", error_hint = " hint
 
 static void
@@ -783,8 +839,7 @@ queue_cancel(int64 id)
 
 	add_id(&statement, id);
 	return update_finally(&statement, UNFINISHED,
-						  "state = 'cancelled', finished_at = clock_timestamp(), next_poll_at = NULL,"
-						  " hold_reason = NULL");
+						  "state = 'cancelled', finished_at = clock_timestamp(), next_poll_at = NULL," NO_HOLD);
 }
 
 QueueUpdate
@@ -798,7 +853,7 @@ queue_retry(int64 id, const char *state, bool keeps_job)
 	return update(&statement, "'failed'",
 				  "state = $2, job_id = CASE WHEN $3 THEN job_id END, polls = 0, next_poll_at = NULL,"
 				  " submitted_at = CASE WHEN $2 <> 'queued' THEN submitted_at END,"
-				  " run_after = CASE WHEN $2 = 'queued' THEN clock_timestamp() ELSE run_after END,"
+				  " lost_submissions = CASE WHEN $2 = 'queued' THEN 0 ELSE lost_submissions END,"
 				  " finished_at = NULL, error_code = NULL, error_message = NULL, error_hint = NULL");
 }
 

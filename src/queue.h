@@ -154,14 +154,24 @@ extern QueueUpdate queue_submitting(int64 id, const Export *export);
 extern QueueUpdate queue_running(int64 id, const Export *export, TimestampTz next_poll_at);
 
 /* submitting, its reply lost: looked up; hold_reason NULL for none */
-extern QueueUpdate queue_looked_up(int64 id, TimestampTz next_poll_at, const char *hold_reason);
+extern QueueUpdate queue_looked_up(int64 id, const Export *export, TimestampTz next_poll_at,
+								   const char *hold_reason);
 
 /* running, one poll later; hold_reason NULL for none */
 extern QueueUpdate queue_polled(int64 id, const Export *export, TimestampTz next_poll_at,
 								const char *hold_reason);
 
-/* queued or submitting -> queued; run_after DT_NOBEGIN leaves it as it is */
-extern QueueUpdate queue_hold(int64 id, const char *reason, TimestampTz run_after);
+/* queued or submitting -> queued; until DT_NOBEGIN where that is not known */
+extern QueueUpdate queue_hold(int64 id, const char *reason, TimestampTz until);
+
+/* What held the owner's queued requests holds them no more. */
+extern void queue_lift_holds(const RequestOwner *owner);
+
+/*
+ * Any unfinished request, in its state: the database has an error that may
+ * pass, so nothing is done about it until then.
+ */
+extern QueueUpdate queue_delay(int64 id, TimestampTz until, const char *error_message);
 
 /* running -> done, with a snapshot */
 extern QueueUpdate queue_done(int64 id, const Export *export, Jsonb *result);

@@ -30,7 +30,7 @@ $session->run(
 my %statements = (
 	'the claim'                 => qr/WITH RECURSIVE level/,
 	'who has requests'          => qr/WITH RECURSIVE owner/,
-	'when the next is due'      => qr/^\s*Query Text: SELECT \(SELECT run_after/m,
+	'when the next is due'      => qr/^\s*Query Text: SELECT least\(\(SELECT run_after/m,
 	'how long the lane is held' => qr/SELECT greatest\(/,
 	'what is under way'         => qr/WHERE state IN \('submitting', 'running'\) AND server/,
 	'the start of a submission' => qr/SET state = 'submitting'/,

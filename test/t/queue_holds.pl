@@ -54,7 +54,7 @@ sub await_hold
 sub hold_left
 {
 	my ($id) = @_;
-	return $session->value("SELECT extract(epoch FROM run_after - clock_timestamp()) FROM clari_export_request WHERE id = $id");
+	return $session->value("SELECT extract(epoch FROM held_until - clock_timestamp()) FROM clari_export_request WHERE id = $id");
 }
 
 sub ends_without_a_trace
@@ -94,7 +94,7 @@ $sim->rules({ match => { method => 'POST' }, do => { status => 429, headers => {
 $test->create_server('long_hold', api_key => 'second-key');
 my $long = $test->enqueue(server => 'long_hold');
 await_hold($long, 'rate limited');
-cmp_ok(hold_left($long), '>', 3000, 'a long hold is told in run_after');
+cmp_ok(hold_left($long), '>', 3000, 'a long hold is told in held_until');
 is($session->value("SELECT clari_export_cancel($long)"), 'cancelled', 'and its request can be cancelled');
 
 # ----------
@@ -151,8 +151,8 @@ $sim->reset;
 $test->set_options('clari', base_url => $address);
 my $unreachable = $test->enqueue;
 is(await_hold($unreachable, 'Clari unavailable')->{state}, 'queued', 'without Clari a request stays in the queue');
-cmp_ok($session->value("SELECT run_after > created_at FROM clari_export_request WHERE id = $unreachable"), 'eq', 't',
-	'until a later time');
+cmp_ok($session->value("SELECT held_until > created_at AND run_after = created_at FROM clari_export_request WHERE id = $unreachable"), 'eq', 't',
+	'until a later time, and run_after is as it was');
 $test->set_options('clari', base_url => $sim->base_url);
 ends_without_a_trace($unreachable, 'Clari unavailable');
 

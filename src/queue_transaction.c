@@ -1,0 +1,197 @@
+/*
+ * queue_transaction.c
+ *		The transactions in which the queue is worked on.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_extension.h"
+#include "commands/extension.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/lmgr.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+
+#include "fault.h"
+#include "queue_transaction.h"
+
+static QueueTransactions mode = QUEUE_CALLERS_TRANSACTION;
+
+/* Of the transaction at hand. */
+static char *schema = NULL;		/* quoted; in TopMemoryContext */
+static Oid	saved_role;
+static int	saved_security_context;
+static int	guc_level;
+
+void
+queue_set_transactions(QueueTransactions transactions)
+{
+	mode = transactions;
+}
+
+/*
+ * Keep the extension from being dropped, or moved, during the transaction: the
+ * snapshot that finds it may be older than the end of its tables. Returns false
+ * if it is not there.
+ */
+static bool
+lock_extension(void)
+{
+	Oid			extension = get_extension_oid("clari_export", true);
+
+	if (!OidIsValid(extension))
+		return false;
+	LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
+	return get_extension_oid("clari_export", true) == extension;
+}
+
+/* Find the extension's schema and its owner. */
+static bool
+find_extension(Oid *owner)
+{
+	static const char *query =
+		"SELECT pg_catalog.quote_ident(n.nspname), e.extowner"
+		" FROM pg_catalog.pg_extension e"
+		" JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) e.extnamespace"
+		" WHERE e.extname OPERATOR(pg_catalog.=) 'clari_export'";
+	bool		is_null;
+	char	   *name;
+
+	if (SPI_execute(query, true, 1) != SPI_OK_SELECT || SPI_processed == 0)
+		return false;
+	name = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	*owner = DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &is_null));
+	if (schema != NULL)
+		pfree(schema);
+	schema = MemoryContextStrdup(TopMemoryContext, name);
+	return true;
+}
+
+static void
+set_locally(const char *name, const char *value)
+{
+	set_config_option(name, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+static void
+start_transaction(void)
+{
+	if (mode == QUEUE_OWN_TRANSACTIONS)
+	{
+		SetCurrentStatementStartTimestamp();
+		StartTransactionCommand();
+		PushActiveSnapshot(GetTransactionSnapshot());
+	}
+	if (mode != QUEUE_SESSION_TRANSACTIONS && SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+}
+
+static void
+end_transaction(void)
+{
+	if (mode == QUEUE_SESSION_TRANSACTIONS)
+	{
+		SPI_commit();
+		return;
+	}
+	SPI_finish();
+	if (mode == QUEUE_OWN_TRANSACTIONS)
+	{
+		PopActiveSnapshot();
+		CommitTransactionCommand();
+		pgstat_report_stat(true);
+	}
+}
+
+/*
+ * Go on as the tables' owner, since users may not update them, with a search
+ * path that nobody can shadow, and with plans that do not depend on
+ * statistics, which a queue outruns.
+ */
+static void
+enter_owner(Oid owner)
+{
+	GetUserIdAndSecContext(&saved_role, &saved_security_context);
+	SetUserIdAndSecContext(owner, saved_security_context | SECURITY_LOCAL_USERID_CHANGE);
+	guc_level = NewGUCNestLevel();
+	set_locally("search_path", "pg_catalog, pg_temp");
+	set_locally("enable_seqscan", "off");
+	set_locally("enable_bitmapscan", "off");
+	set_locally("enable_incremental_sort", "off");
+}
+
+bool
+queue_begin(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	bool		found;
+	Oid			owner;
+
+	start_transaction();
+	found = lock_extension() && find_extension(&owner);
+	if (found)
+		enter_owner(owner);
+	else
+		end_transaction();
+	MemoryContextSwitchTo(context);
+	return found;
+}
+
+void
+queue_end(bool durable)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	AtEOXact_GUC(true, guc_level);
+	SetUserIdAndSecContext(saved_role, saved_security_context);
+	if (durable && synchronous_commit < SYNCHRONOUS_COMMIT_REMOTE_FLUSH)
+		set_config_option("synchronous_commit", "on", PGC_USERSET, PGC_S_SESSION,
+						  GUC_ACTION_LOCAL, true, 0, false);
+	end_transaction();
+	MemoryContextSwitchTo(context);
+}
+
+void
+queue_commit(const char *step, bool durable)
+{
+	FAULT_POINT("before_commit", step);
+	queue_end(durable);
+	FAULT_POINT("after_commit", step);
+}
+
+ErrorData *
+queue_try(void (*function) (void *), void *arg)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData  *volatile error = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		function(arg);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return error;
+}
+
+const char *
+queue_schema(void)
+{
+	return schema;
+}

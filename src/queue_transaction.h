@@ -1,0 +1,44 @@
+/*
+ * queue_transaction.h
+ *		The transactions in which the queue is worked on.
+ */
+#ifndef CLARI_QUEUE_TRANSACTION_H
+#define CLARI_QUEUE_TRANSACTION_H
+
+/* Whose transactions the queue's statements run in. */
+typedef enum QueueTransactions
+{
+	QUEUE_CALLERS_TRANSACTION,	/* a function: whatever calls it commits */
+	QUEUE_SESSION_TRANSACTIONS, /* a procedure: it commits its session's */
+	QUEUE_OWN_TRANSACTIONS,		/* a worker: it begins and commits its own */
+} QueueTransactions;
+
+extern void queue_set_transactions(QueueTransactions transactions);
+
+/*
+ * Begin to work on the queue, as the owner of its tables. Returns false, with
+ * nothing begun, if the extension is not there. Results of the functions below
+ * are allocated in the current memory context, which must outlive the
+ * transaction if they are to.
+ */
+extern bool queue_begin(void);
+
+/*
+ * End it, and commit where that is ours to do; durable: safely on disk,
+ * whatever synchronous_commit says.
+ */
+extern void queue_end(bool durable);
+
+/* queue_end(), where a crash test may end it all; step is what is written. */
+extern void queue_commit(const char *step, bool durable);
+
+/*
+ * Run a function in a subtransaction. Returns NULL, or a copy of the error it
+ * raised, all it did then being undone.
+ */
+extern ErrorData *queue_try(void (*function) (void *), void *arg);
+
+/* The schema of the queue's tables, quoted; of the transaction at hand. */
+extern const char *queue_schema(void);
+
+#endif							/* CLARI_QUEUE_TRANSACTION_H */

@@ -23,7 +23,7 @@
 #include "item.h"
 #include "settings.h"
 
-/* At the latest we look at a queue that holds something. */
+/* At the latest: replication inserts, and triggers may be off, and nobody wakes us. */
 #define LOOK_AT_LATEST		SECONDS(60)
 
 /* A lane we have requests in. */
@@ -467,8 +467,7 @@ look_at_queue(void)
 		drop_moved_on();
 		next_due = queue_next_due(&scope, &next_held);
 		next_look = instant_earlier(next_look, instant_of(next_due));
-		if (owners != NIL)
-			next_look = instant_earlier(next_look, http_now() + LOOK_AT_LATEST);
+		next_look = instant_earlier(next_look, http_now() + LOOK_AT_LATEST);
 		queue_commit("look", false);
 	}
 	else

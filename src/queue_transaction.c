@@ -110,7 +110,9 @@ end_transaction(void)
 /*
  * Go on as the tables' owner, since users may not update them, with a search
  * path that nobody can shadow, and with plans that do not depend on
- * statistics, which a queue outruns.
+ * statistics, which a queue outruns. Triggers are silent, so that nobody's run
+ * with the owner's rights: an owner who wants one says ENABLE ALWAYS TRIGGER.
+ * The extension's own are silent, too.
  */
 static void
 enter_owner(Oid owner)
@@ -119,6 +121,9 @@ enter_owner(Oid owner)
 	SetUserIdAndSecContext(owner, saved_security_context | SECURITY_LOCAL_USERID_CHANGE);
 	guc_level = NewGUCNestLevel();
 	set_locally("search_path", "pg_catalog, pg_temp");
+	set_locally("session_replication_role", "replica");
+	set_locally("jit", "off");
+	set_locally("enable_indexscan", "on");
 	set_locally("enable_seqscan", "off");
 	set_locally("enable_bitmapscan", "off");
 	set_locally("enable_incremental_sort", "off");
@@ -163,6 +168,23 @@ queue_commit(const char *step, bool durable)
 	FAULT_POINT("after_commit", step);
 }
 
+/*
+ * The error at hand, copied to the given context. A cancel or a shutdown is
+ * nobody's failure and goes through.
+ */
+static ErrorData *
+take_error(MemoryContext context)
+{
+	ErrorData  *error;
+
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
+		PG_RE_THROW();
+	FlushErrorState();
+	return error;
+}
+
 ErrorData *
 queue_try(void (*function) (void *), void *arg)
 {
@@ -179,14 +201,51 @@ queue_try(void (*function) (void *), void *arg)
 	}
 	PG_CATCH();
 	{
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
+		error = take_error(context);
 		RollbackAndReleaseCurrentSubTransaction();
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
+	return error;
+}
+
+/* In a transaction of our own all of it goes with an error, the commit's included. */
+static ErrorData *
+run_in_own_transaction(const char *step, bool durable, void (*function) (void *), void *arg)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ErrorData  *volatile error = NULL;
+
+	PG_TRY();
+	{
+		if (queue_begin())
+		{
+			function(arg);
+			queue_commit(step, durable);
+		}
+	}
+	PG_CATCH();
+	{
+		error = take_error(context);
+		AbortCurrentTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	return error;
+}
+
+ErrorData *
+queue_run(const char *step, bool durable, void (*function) (void *), void *arg)
+{
+	ErrorData  *error;
+
+	if (mode == QUEUE_OWN_TRANSACTIONS)
+		return run_in_own_transaction(step, durable, function, arg);
+	if (!queue_begin())
+		return NULL;
+	error = queue_try(function, arg);
+	queue_commit(step, durable);
 	return error;
 }
 

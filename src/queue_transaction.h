@@ -34,9 +34,17 @@ extern void queue_commit(const char *step, bool durable);
 
 /*
  * Run a function in a subtransaction. Returns NULL, or a copy of the error it
- * raised, all it did then being undone.
+ * raised, all it did then being undone. A cancel or a shutdown (class 57) goes
+ * through.
  */
 extern ErrorData *queue_try(void (*function) (void *), void *arg);
+
+/*
+ * Run a function in a transaction of the queue and commit that, as
+ * queue_commit() does. Returns NULL, or a copy of the error raised, all being
+ * undone. The function is not called if the extension is not there.
+ */
+extern ErrorData *queue_run(const char *step, bool durable, void (*function) (void *), void *arg);
 
 /* The schema of the queue's tables, quoted; of the transaction at hand. */
 extern const char *queue_schema(void);

@@ -11,6 +11,8 @@
 #include "catalog/pg_extension.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_user_mapping.h"
+#include "commands/dbcommands.h"
+#include "commands/defrem.h"
 #include "miscadmin.h"
 #include "storage/condition_variable.h"
 #include "storage/ipc.h"
@@ -20,6 +22,7 @@
 #include "storage/procarray.h"
 #include "storage/shmem.h"
 #include "tcop/utility.h"
+#include "utils/acl.h"
 #include "utils/resowner.h"
 
 #include "wake.h"
@@ -262,7 +265,7 @@ wake_cancel_wait(void)
  * ----------
  */
 
-/* A worker's connection must not stand in the way of DROP DATABASE. */
+/* A worker's connection must not stand in the way of what needs a database to itself. */
 static void
 stop_worker_of(Oid database)
 {
@@ -283,11 +286,65 @@ on_object_access(ObjectAccessType access, Oid class_id, Oid object_id, int sub_i
 
 	if (class_id == DatabaseRelationId && access == OAT_DROP)
 		stop_worker_of(object_id);
-	else if (class_id == DatabaseRelationId && access == OAT_POST_CREATE)
+	else if (class_id == DatabaseRelationId && (access == OAT_POST_CREATE || access == OAT_POST_ALTER))
 		wake_launcher_at_commit();
 	else if (class_id == ForeignServerRelationId || class_id == UserMappingRelationId ||
 			 class_id == ExtensionRelationId || class_id == AuthIdRelationId)
 		wake_at_commit();
+}
+
+static char *
+option_value(List *options, const char *name)
+{
+	ListCell   *cell;
+
+	foreach(cell, options)
+	{
+		DefElem    *option = lfirst(cell);
+
+		if (strcmp(option->defname, name) == 0 && option->arg != NULL)
+			return defGetString(option);
+	}
+	return NULL;
+}
+
+/*
+ * The database in which a command, DROP DATABASE apart, bears no connection;
+ * NULL for none.
+ */
+static const char *
+database_to_itself(Node *command)
+{
+	if (IsA(command, RenameStmt) && ((RenameStmt *) command)->renameType == OBJECT_DATABASE)
+		return ((RenameStmt *) command)->subname;
+	if (IsA(command, AlterDatabaseStmt) &&
+		option_value(((AlterDatabaseStmt *) command)->options, "tablespace") != NULL)
+		return ((AlterDatabaseStmt *) command)->dbname;
+	if (IsA(command, CreatedbStmt))
+		return option_value(((CreatedbStmt *) command)->options, "template");
+	return NULL;
+}
+
+/* Whether the caller may have a database to itself: whoever may not fails soon. */
+static bool
+may_have_to_itself(Oid database)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(DatabaseRelationId, database, GetUserId());
+#else
+	return pg_database_ownercheck(database, GetUserId());
+#endif
+}
+
+/* The launcher's next worker waits for the lock that the command then holds. */
+static void
+step_aside_for(Node *command)
+{
+	const char *name = database_to_itself(command);
+	Oid			database = name != NULL ? get_database_oid(name, true) : InvalidOid;
+
+	if (OidIsValid(database) && may_have_to_itself(database))
+		stop_worker_of(database);
 }
 
 /*
@@ -303,6 +360,7 @@ on_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 	bool		commits_prepared = IsA(parse_tree, TransactionStmt) &&
 		((TransactionStmt *) parse_tree)->kind == TRANS_STMT_COMMIT_PREPARED;
 
+	step_aside_for(parse_tree);
 	if (previous_utility_hook != NULL)
 		previous_utility_hook(statement, query, read_only_tree, context, params,
 							  environment, dest, completion);

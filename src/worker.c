@@ -37,7 +37,7 @@
 #define LAUNCHER_NAME		"clari_export launcher"
 #define WORKER_NAME			"clari_export worker"
 
-#define RESTART_DELAY		SECONDS(1)	/* of a worker that ended */
+#define LONG_RUN			SECONDS(60) /* of a worker that had no trouble */
 #define LOOK_FOR_DATABASES	SECONDS(60)
 #define PRUNE_INTERVAL		SECONDS(3600)
 
@@ -50,11 +50,17 @@ typedef struct WorkerHandle
 {
 	char		database[NAMEDATALEN];
 	BackgroundWorkerHandle *handle; /* NULL: not running */
+	Instant		started_at;
+	int			short_runs;		/* in a row */
 	Instant		start_after;
+	bool		missing;		/* there was no database to start it in */
 	bool		wanted;
 } WorkerHandle;
 
 static List *handles = NIL;
+
+/* A worker that ends comes back after 1 s, 2 s, 4 s ... 60 s. */
+static const Backoff restarts = {.base = SECONDS(1),.multiplier = 2,.max = SECONDS(60)};
 
 void
 worker_register_launcher(void)
@@ -133,11 +139,14 @@ start_worker(WorkerHandle *handle)
 
 	snprintf(worker.bgw_name, BGW_MAXLEN, WORKER_NAME " for %s", handle->database);
 	strlcpy(worker.bgw_extra, handle->database, BGW_EXTRALEN);
+	handle->started_at = http_now();
 	if (!RegisterDynamicBackgroundWorker(&worker, &handle->handle))
+	{
+		handle->start_after = http_now() + LOOK_FOR_DATABASES;
 		ereport(LOG,
 				(errmsg("clari_export: no worker could be started for database \"%s\"", handle->database),
 				 errhint("Increase max_worker_processes.")));
-	handle->start_after = http_now() + RESTART_DELAY;
+	}
 }
 
 /* Forget the handle of a worker that has ended. */
@@ -150,7 +159,9 @@ note_end(WorkerHandle *handle)
 		return;
 	pfree(handle->handle);
 	handle->handle = NULL;
-	handle->start_after = http_now() + RESTART_DELAY;
+	if (http_now() - handle->started_at >= LONG_RUN)
+		handle->short_runs = 0;
+	handle->start_after = http_now() + backoff_delay(&restarts, handle->short_runs++);
 }
 
 static void
@@ -163,6 +174,16 @@ mark_wanted(void)
 		((WorkerHandle *) lfirst(cell))->wanted = false;
 	foreach(cell, names)
 		handle_of(lfirst(cell))->wanted = true;
+}
+
+static void
+start_or_put_off(WorkerHandle *handle, Instant now)
+{
+	handle->missing = !database_exists(handle->database);
+	if (handle->missing)
+		handle->start_after = now + LOOK_FOR_DATABASES;
+	else
+		start_worker(handle);
 }
 
 /* Start and stop what has to be. Returns when to do so again. */
@@ -183,21 +204,52 @@ manage_workers(void)
 			TerminateBackgroundWorker(handle->handle);
 		if (handle->handle != NULL || !handle->wanted)
 			continue;
-		if (now >= handle->start_after && !database_exists(handle->database))
-			handle->start_after = now + LOOK_FOR_DATABASES;
-		else if (now >= handle->start_after)
-			start_worker(handle);
+		if (now >= handle->start_after)
+			start_or_put_off(handle, now);
 		again = instant_earlier(again, handle->start_after);
 	}
 	return again;
 }
 
-/* Settings of a process that sleeps on its latch and obeys signals at once. */
+/*
+ * Our transactions are what the queue needs, whatever ALTER SYSTEM, DATABASE
+ * or ROLE say for others: read-write, read committed, as slow as they have to
+ * be, and as nobody else. autovacuum.c does the same for its processes.
+ */
+static void
+override_settings(void)
+{
+	static const char *const settings[][2] = {
+		{"default_transaction_read_only", "off"},
+		{"default_transaction_isolation", "read committed"},
+		{"default_transaction_deferrable", "off"},
+		{"statement_timeout", "0"},
+		{"lock_timeout", "0"},
+		{"idle_in_transaction_session_timeout", "0"},
+		{"idle_session_timeout", "0"},
+#if PG_VERSION_NUM >= 170000
+		{"transaction_timeout", "0"},
+		{"event_triggers", "off"},
+#endif
+		{"zero_damaged_pages", "off"},
+		{"jit", "off"},
+		{"max_parallel_workers_per_gather", "0"},
+		{"search_path", ""},
+		{"session_replication_role", "replica"},
+		{"role", "none"},
+	};
+
+	for (size_t i = 0; i < lengthof(settings); i++)
+		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+/* Make this a process that sleeps on its latch and obeys signals at once. */
 static void
 prepare_process(void)
 {
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
+	override_settings();
 	BackgroundWorkerUnblockSignals();
 }
 
@@ -212,7 +264,7 @@ reload_settings(void)
 	return true;
 }
 
-/* A database was created, perhaps: look for those that were missing. */
+/* A database was created or altered, perhaps: look for those that were missing. */
 static void
 look_again(void)
 {
@@ -222,7 +274,8 @@ look_again(void)
 	{
 		WorkerHandle *handle = lfirst(cell);
 
-		handle->start_after = instant_earlier(handle->start_after, http_now() + RESTART_DELAY);
+		if (handle->missing)
+			handle->start_after = http_now();
 	}
 }
 

@@ -171,7 +171,7 @@ sub lose
 }
 
 lose(
-	'a role', qr/role "leaver" does not exist/,
+	'a role', qr/role that made the request does not exist/,
 	before => 'CREATE ROLE leaver LOGIN',
 	user   => 'leaver',
 	server => 'public_server',

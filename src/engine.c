@@ -303,6 +303,8 @@ take_reply(Task *task, const Reply *reply)
 	FAULT_POINT("at_reply", step);
 	if (task->export.step == STEP_LOOK_UP && task->hooks->before_look_up != NULL)
 		task->hooks->before_look_up(task);
+	if (task->export.step == STEP_LOOK_UP && lane_open_submissions(&task->ticket) > 1)
+		task->export.contested = true;
 
 	task->action = export_reply(&task->export, reply, http_now());
 	task->due = task->action.not_before;
@@ -387,20 +389,14 @@ engine_step(Instant until, bool watch_lanes)
 	if (advance_tasks())
 		return;
 
+	/* A place may have become free since we asked: ask once more. */
+	if (lane_woke_us() && (advance_tasks() || watch_lanes))
+		return;
+
 	next = next_due(&wait);
-	if (wait == WAIT_FOR_LANE || watch_lanes)
-	{
-		/* A place may have become free since we asked: ask once more. */
-		lane_prepare_to_wait();
-		if (advance_tasks())
-		{
-			lane_cancel_wait();
-			return;
-		}
-		next = next_due(&wait);
-	}
+	if (wait == WAIT_FOR_WORK && watch_lanes)
+		wait = WAIT_FOR_LANE;
 	http_wait(instant_earlier(until, next), wait_event_info(wait));
-	lane_cancel_wait();
 	CHECK_FOR_INTERRUPTS();
 }
 

@@ -88,8 +88,8 @@ extern const Reply *task_last_reply(const Task *task);
 
 /*
  * Do what can be done now, then sleep until a task finished, a reply came,
- * the latch was set, or until; with watch_lanes also until a lane changed.
- * Interrupts are served.
+ * the latch was set, or until; with watch_lanes also until a lane changed
+ * for which the process waits. Interrupts are served.
  */
 extern void engine_step(Instant until, bool watch_lanes);
 

@@ -1,6 +1,6 @@
 /*
  * lane.h
- *		Lanes in shared memory: one for each API key.
+ *		Lanes in shared memory: one for each API key at one host.
  *
  * The rules are those of core/lane_rules.h; here is where the lanes live, who
  * may touch them when, and what happens to the places of a process that ends.
@@ -27,6 +27,7 @@ typedef struct LaneTicket
 	dlist_node	node;			/* in the process's open tickets */
 	Lane	   *lane;			/* NULL while it is closed */
 	LaneLimits	limits;
+	LaneTurn	turn;			/* of the next request, if it waits for it */
 	bool		driving;
 	bool		has_place;
 	bool		submitting;
@@ -40,7 +41,7 @@ extern void lane_attach_shared_memory(void);
 
 /*
  * Open a ticket for the account's lane. Error 53400 if too many API keys are
- * in use at the same time.
+ * in use at the same time, or too many of the account's role.
  */
 extern void lane_open(LaneTicket *ticket, const Account *account);
 
@@ -71,11 +72,22 @@ extern void lane_note_answer(LaneTicket *ticket);
 extern void lane_note_acceptance(LaneTicket *ticket);
 extern Instant lane_note_submission_hold(LaneTicket *ticket, HoldReason reason);
 
+/* Submissions of this lane that are under way or of unknown fate, in all databases. */
+extern int	lane_open_submissions(LaneTicket *ticket);
+
 /*
- * To wait for a change of any lane: prepare, look at the lanes once more,
- * sleep on the process's latch, and cancel.
+ * Whoever was told to wait by one of these is woken through its latch when the
+ * lane changes. Whether that happened since the last call: ask again then, and
+ * before going to sleep.
  */
-extern void lane_prepare_to_wait(void);
-extern void lane_cancel_wait(void);
+extern bool lane_woke_us(void);
+
+/*
+ * After the server's start, submissions wait until the workers of so many
+ * databases have taken up what was left behind, but not for long. Each worker
+ * says when it has.
+ */
+extern void lane_expect_take_up(int databases);
+extern void lane_note_take_up(void);
 
 #endif							/* CLARI_LANE_H */

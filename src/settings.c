@@ -12,6 +12,7 @@
 
 static char *databases = NULL;
 static char *request_retention = NULL;
+static int	max_lanes = 0;
 
 static bool
 check_databases(char **value, void **extra pg_attribute_unused(),
@@ -49,6 +50,12 @@ settings_define(bool preloaded)
 								   "Names, separated by commas. A change takes effect at a reload.",
 								   &databases, "postgres", PGC_SIGHUP, GUC_LIST_INPUT,
 								   check_databases, NULL, NULL);
+	if (preloaded)
+		DefineCustomIntVariable("clari_export.max_lanes",
+								"API keys that may be in use at the same time.",
+								"Counted by host. Each takes about one kilobyte of shared memory.",
+								&max_lanes, 1024, 8, 1000000, PGC_POSTMASTER, 0,
+								NULL, NULL, NULL);
 
 	DefineCustomStringVariable("clari_export.request_retention",
 							   "How long finished requests are kept.",
@@ -66,6 +73,12 @@ settings_databases(void)
 
 	SplitIdentifierString(pstrdup(databases), ',', &names);
 	return names;
+}
+
+int
+settings_max_lanes(void)
+{
+	return max_lanes;
 }
 
 Duration

@@ -15,6 +15,9 @@ extern void settings_define(bool preloaded);
 /* clari_export.databases as a list of names in the current memory context. */
 extern List *settings_databases(void);
 
+/* clari_export.max_lanes; only while preloading and after it. */
+extern int	settings_max_lanes(void);
+
 /* clari_export.request_retention; 0 keeps finished requests. */
 extern Duration settings_request_retention(void);
 

@@ -29,6 +29,7 @@
 
 #include "dispatcher.h"
 #include "http.h"
+#include "lane.h"
 #include "settings.h"
 #include "wait_event.h"
 #include "wake.h"
@@ -122,6 +123,19 @@ database_exists(const char *name)
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(TopMemoryContext);
 	return exists;
+}
+
+/* How many of clari_export.databases are there. */
+static int
+count_databases(void)
+{
+	List	   *names = settings_databases();
+	ListCell   *cell;
+	int			n = 0;
+
+	foreach(cell, names)
+		n += database_exists(lfirst(cell));
+	return n;
 }
 
 static void
@@ -285,6 +299,7 @@ clari_export_launcher_main(Datum arg pg_attribute_unused())
 	prepare_process();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 	wake_register_launcher();
+	lane_expect_take_up(count_databases());
 	pgstat_report_activity(STATE_IDLE, NULL);
 	MemoryContextSwitchTo(TopMemoryContext);
 
@@ -343,6 +358,7 @@ work(void)
 			next_prune = http_now() + PRUNE_INTERVAL;
 		}
 		dispatcher_step(next_prune, wake_was_called());
+		lane_note_take_up();
 		report_activity();
 	}
 }

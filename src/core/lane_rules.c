@@ -18,6 +18,8 @@
 
 #include "core/retry_after.h"
 
+#include <stddef.h>
+
 const char *
 hold_reason_name(HoldReason reason)
 {
@@ -71,18 +73,52 @@ next_turn(const LaneState *lane, int rate)
 						 lane->recent[(lane->requests - (uint64_t) n) % LANE_RECENT_REQUESTS]);
 }
 
-LaneVerdict
-lane_admit_request(LaneState *lane, const LaneLimits *limits, bool submits, Instant now)
+/* A hold begins, or ends early: turns that were given are void. */
+static void
+take_turns_back(LaneState *lane)
 {
-	Instant		turn = next_turn(lane, limits->max_requests_per_second);
+	lane->holds++;
+	lane->last_turn = 0;
+}
+
+/*
+ * The moment of a request's turn, which is kept in *turn where it lies ahead:
+ * at once, or after those that were given to others.
+ */
+static Instant
+find_turn(LaneState *lane, const LaneLimits *limits, LaneTurn *turn, Instant now)
+{
+	int			rate = limits->max_requests_per_second;
+	Instant		possible = next_turn(lane, rate);
+
+	if (turn != NULL && turn->at != 0 && turn->holds == lane->holds)
+		return instant_later(turn->at, possible);
+	if (lane->last_turn > now)
+		possible = instant_later(possible, lane->last_turn + instant_later(lane->pace, SECONDS(1) / rate));
+	if (turn != NULL && possible > now)
+	{
+		*turn = (LaneTurn) {possible, lane->holds};
+		lane->last_turn = possible;
+	}
+	return possible;
+}
+
+LaneVerdict
+lane_admit_request(LaneState *lane, const LaneLimits *limits, bool submits, LaneTurn *turn, Instant now)
+{
+	Instant		at;
 
 	if (now < lane->held_until)
 		return verdict(HOLD_RATE_LIMITED, lane->held_until);
 	if (submits && now < lane->submissions_held_until)
 		return verdict(lane->submissions_held_for, lane->submissions_held_until);
-	if (now < turn)
-		return verdict(HOLD_PACE, turn);
 
+	at = find_turn(lane, limits, turn, now);
+	if (now < at)
+		return verdict(HOLD_PACE, at);
+
+	if (turn != NULL)
+		turn->at = 0;
 	lane->recent[lane->requests++ % LANE_RECENT_REQUESTS] = now;
 	lane->next_by_pace = now + lane->pace;
 	return verdict(HOLD_NONE, now);
@@ -160,9 +196,10 @@ lane_leave(LaneState *lane, bool ended, Instant now)
 #define MOST_QUICKENING		(1.0 / 64)	/* by one answer */
 
 /*
- * After t seconds without a refusal the pause shrinks by t / SLOWNESS of
+ * t seconds after a refusal the pause shrinks by t / SLOWNESS of
  * itself each second: by exp(t^2 / (2 * SLOWNESS)) in all, which after a minute is
- * the quarter that a refusal adds.
+ * the quarter that a refusal adds. While one refusal is all we know, it may have
+ * been a chance, and every answer counts fully.
  */
 #define SLOWNESS			8000.0
 
@@ -182,7 +219,8 @@ slow_down(LaneState *lane, Instant now)
 	bool		second_is_over = now >= lane->second_began + SECONDS(1);
 	int			answered = second_is_over ? 0 : lane->answers_in_second;
 
-	if (lane->pace == 0)
+	lane->is_guess = lane->pace == 0;
+	if (lane->is_guess)
 		lane->pace = SECONDS(1) / (answered > 0 ? answered : 1);
 	else if (lane->answers_since < FEW_ANSWERS)
 		lane->pace *= 2;
@@ -199,7 +237,9 @@ quicken(LaneState *lane, Instant now)
 {
 	double		share = seconds(lane->pace) * seconds(instant_later(now - lane->slowed_at, 0)) / SLOWNESS;
 
-	lane->pace -= (Duration) ((double) lane->pace * (share < MOST_QUICKENING ? share : MOST_QUICKENING));
+	if (lane->is_guess || share > MOST_QUICKENING)
+		share = MOST_QUICKENING;
+	lane->pace -= (Duration) ((double) lane->pace * share);
 	if (lane->pace < QUICKEST_PACE)
 		lane->pace = 0;
 }
@@ -233,6 +273,7 @@ lane_rate_limited(LaneState *lane, const LaneLimits *limits,
 	 * Of several requests that were under way together, the first 429 slows
 	 * the lane down and takes the step of the backoff, and the others join.
 	 */
+	take_turns_back(lane);
 	if (!joins && (first || now >= lane->slowed_at + instant_later(lane->pace, USUAL_LATENCY)))
 		slow_down(lane, now);
 	if (retry_after == RETRY_AFTER_NONE && joins)
@@ -251,6 +292,7 @@ lane_rate_limited(LaneState *lane, const LaneLimits *limits,
 void
 lane_hold_until(LaneState *lane, Instant until, Instant now)
 {
+	take_turns_back(lane);
 	lane->held_until = instant_later(lane->held_until, instant_earlier(until, now + LANE_LONGEST_HOLD));
 }
 
@@ -288,6 +330,7 @@ lane_lift_holds(LaneState *lane)
 	lane->held_until = lane->submissions_held_until = 0;
 	lane->rate_limited = lane->submissions_refused = 0;
 	lane->pace = 0;
+	take_turns_back(lane);
 }
 
 Instant

@@ -52,11 +52,23 @@ typedef struct LaneLimits
 /* However often a lane is refused, its pace lets a request through so often. */
 #define LANE_SLOWEST_PACE	SECONDS(5)
 
+/*
+ * A turn that somebody waits for. Turns are given in the order in which they
+ * were asked for, or those who ask most often would leave none to others. All
+ * zeros is none.
+ */
+typedef struct LaneTurn
+{
+	Instant		at;
+	uint32_t	holds;			/* the lane's when it was given: one more and it is void */
+} LaneTurn;
+
 /* All zeros is a lane that has seen nothing yet. */
 typedef struct LaneState
 {
 	/* Every request waits until then, after a 429. */
 	Instant		held_until;
+	uint32_t	holds;			/* so far */
 	int			rate_limited;	/* 429s without a named time, in a row */
 
 	/*
@@ -66,6 +78,7 @@ typedef struct LaneState
 	 */
 	Duration	pace;
 	Instant		next_by_pace;
+	bool		is_guess;		/* one 429 is all we know */
 	Instant		slowed_at;		/* when the pace was last lowered */
 	int			answers_since;	/* well answered requests since then */
 
@@ -85,6 +98,7 @@ typedef struct LaneState
 
 	Instant		recent[LANE_RECENT_REQUESTS];	/* ring of send times */
 	uint64_t	requests;
+	Instant		last_turn;		/* given to somebody who waits for it */
 } LaneState;
 
 /* When a request may go out: now, or not before a moment, or on a change. */
@@ -97,10 +111,11 @@ typedef struct LaneVerdict
 /*
  * Take the next turn for any request; submits says that it is part of a
  * submission. Where the verdict is HOLD_NONE, the request is counted and must
- * be sent.
+ * be sent. turn keeps the caller's place where it has to wait for its turn;
+ * NULL for none.
  */
 extern LaneVerdict lane_admit_request(LaneState *lane, const LaneLimits *limits,
-									  bool submits, Instant now);
+									  bool submits, LaneTurn *turn, Instant now);
 
 /*
  * Take a place for one export and the right to submit. interval replaces

@@ -142,7 +142,7 @@ send_next(Traffic *traffic, Instant now)
 		traffic->left_of_burst = demand->burst;
 		traffic->next_burst = now + demand->pause;
 	}
-	verdict = lane_admit_request(&traffic->lane, &limits, false, now);
+	verdict = lane_admit_request(&traffic->lane, &limits, false, NULL, now);
 	if (verdict.reason != HOLD_NONE)
 		return verdict.until;
 
@@ -264,7 +264,7 @@ holds_nobody_back_without_a_limit(void **state)
 	{
 		Instant		now = NOW + MILLISECONDS(1) * i;
 
-		assert_int_equal(lane_admit_request(&lane, &limits, false, now).reason, HOLD_NONE);
+		assert_int_equal(lane_admit_request(&lane, &limits, false, NULL, now).reason, HOLD_NONE);
 		lane_answered(&lane, now);
 		assert_int_equal(lane.pace, 0);
 	}
@@ -325,7 +325,7 @@ never_goes_slower_than_the_slowest_pace(void **state)
 	for (int i = 0; i < 100; i++)
 		now = lane_rate_limited(&lane, &limits, RETRY_AFTER_NONE, 0, now);
 	assert_int_equal(lane.pace, LANE_SLOWEST_PACE);
-	assert_int_equal(lane_admit_request(&lane, &limits, false, now).reason, HOLD_NONE);
+	assert_int_equal(lane_admit_request(&lane, &limits, false, NULL, now).reason, HOLD_NONE);
 }
 
 int

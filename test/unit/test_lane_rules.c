@@ -26,7 +26,7 @@ check_verdict(LaneVerdict verdict, HoldReason reason, Instant until)
 static void
 check_request(LaneState *lane, bool submits, Instant now, HoldReason reason, Instant until)
 {
-	check_verdict(lane_admit_request(lane, &default_limits, submits, now), reason, until);
+	check_verdict(lane_admit_request(lane, &default_limits, submits, NULL, now), reason, until);
 }
 
 static void
@@ -54,14 +54,14 @@ check_rate(int per_second)
 	limits.max_requests_per_second = per_second;
 	for (int i = 0; i < 1000; i++)
 	{
-		LaneVerdict verdict = lane_admit_request(&lane, &limits, false, now);
+		LaneVerdict verdict = lane_admit_request(&lane, &limits, false, NULL, now);
 
 		if (verdict.reason != HOLD_NONE)
 		{
 			assert_int_equal(verdict.reason, HOLD_PACE);
 			assert_true(verdict.until > now);
 			now = verdict.until;
-			verdict = lane_admit_request(&lane, &limits, false, now);
+			verdict = lane_admit_request(&lane, &limits, false, NULL, now);
 		}
 		assert_int_equal(verdict.reason, HOLD_NONE);
 		sent[i] = now;
@@ -116,6 +116,70 @@ does_not_count_what_it_held_back(void **state)
 		check_request(&lane, false, NOW + i, HOLD_PACE, NOW + SECONDS(1));
 	for (int i = 0; i < 10; i++)
 		check_request(&lane, false, NOW + SECONDS(1), HOLD_NONE, NOW + SECONDS(1));
+}
+
+/* ----------
+ * Turns
+ * ----------
+ */
+
+/* One asks a thousand times a second; the others get their turns all the same. */
+static void
+gives_turns_in_the_order_of_asking(void **state)
+{
+	LaneLimits	limits = default_limits;
+	LaneState	lane = {0};
+	LaneTurn	turns[4] = {{0, 0}};
+	int			sent[4] = {0};
+
+	(void) state;
+	limits.max_requests_per_second = 1;
+	for (Instant now = NOW; now < NOW + SECONDS(400); now += MILLISECONDS(1))
+		for (int i = 0; i < 4; i++)
+			if ((i == 0 || now % MILLISECONDS(20) == 0) &&
+				lane_admit_request(&lane, &limits, false, &turns[i], now).reason == HOLD_NONE)
+				sent[i]++;
+	for (int i = 0; i < 4; i++)
+		assert_in_range(sent[i], 90, 110);
+	assert_in_range(sent[0] + sent[1] + sent[2] + sent[3], 380, 401);
+}
+
+static void
+keeps_a_turn_until_its_moment(void **state)
+{
+	LaneLimits	limits = default_limits;
+	LaneState	lane = {0};
+	LaneTurn	first = {0, 0};
+	LaneTurn	second = {0, 0};
+
+	(void) state;
+	limits.max_requests_per_second = 1;
+	check_verdict(lane_admit_request(&lane, &limits, false, &first, NOW), HOLD_NONE, NOW);
+	check_verdict(lane_admit_request(&lane, &limits, false, &first, NOW), HOLD_PACE, NOW + SECONDS(1));
+	check_verdict(lane_admit_request(&lane, &limits, false, &second, NOW), HOLD_PACE, NOW + SECONDS(2));
+	check_verdict(lane_admit_request(&lane, &limits, false, &first, NOW), HOLD_PACE, NOW + SECONDS(1));
+	check_verdict(lane_admit_request(&lane, &limits, false, &second, NOW + SECONDS(2)), HOLD_NONE, NOW + SECONDS(2));
+	check_verdict(lane_admit_request(&lane, &limits, false, &first, NOW + SECONDS(2)), HOLD_PACE, NOW + SECONDS(3));
+	check_verdict(lane_admit_request(&lane, &limits, false, &first, NOW + SECONDS(3)), HOLD_NONE, NOW + SECONDS(3));
+}
+
+/* After a hold whoever asks first goes first; nobody waits for turns of those who left. */
+static void
+takes_turns_back_when_a_hold_begins(void **state)
+{
+	LaneLimits	limits = default_limits;
+	LaneState	lane = {0};
+	LaneTurn	turns[5] = {{0, 0}};
+	Instant		until = NOW + SECONDS(10);
+
+	(void) state;
+	limits.max_requests_per_second = 1;
+	for (int i = 0; i < 5; i++)
+		lane_admit_request(&lane, &limits, false, &turns[i], NOW);
+	lane_rate_limited(&lane, &limits, SECONDS(10), 0, NOW);
+	check_verdict(lane_admit_request(&lane, &limits, false, &turns[4], NOW), HOLD_RATE_LIMITED, until);
+	check_verdict(lane_admit_request(&lane, &limits, false, &turns[4], until), HOLD_NONE, until);
+	check_verdict(lane_admit_request(&lane, &limits, false, &turns[1], until), HOLD_PACE, until + SECONDS(1));
 }
 
 /* ----------
@@ -493,6 +557,9 @@ main(void)
 		cmocka_unit_test(keeps_to_more_requests_than_it_remembers),
 		cmocka_unit_test(lets_a_burst_through_and_then_waits_exactly),
 		cmocka_unit_test(does_not_count_what_it_held_back),
+		cmocka_unit_test(gives_turns_in_the_order_of_asking),
+		cmocka_unit_test(keeps_a_turn_until_its_moment),
+		cmocka_unit_test(takes_turns_back_when_a_hold_begins),
 		cmocka_unit_test(holds_exactly_as_long_as_retry_after),
 		cmocka_unit_test(goes_on_at_once_after_retry_after_zero),
 		cmocka_unit_test(takes_more_than_a_day_for_a_day),

@@ -470,7 +470,7 @@ ask_lane(VirtualClari *clari)
 		clari->has_place = true;
 		clari->submitting = true;
 	}
-	return lane_admit_request(&clari->lane, &clari->limits, clari->action.submits, clari->now);
+	return lane_admit_request(&clari->lane, &clari->limits, clari->action.submits, NULL, clari->now);
 }
 
 /* Wait until the lane lets the next request go; false if it never will. */

@@ -95,7 +95,7 @@ DO $$
 DECLARE
 	hint text;
 BEGIN
-	DELETE FROM clari_export_request;
+	PERFORM clari_export_delete_request(id) FROM clari_export_request;
 EXCEPTION WHEN OTHERS THEN
 	GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
 	RAISE INFO '% % / %', SQLSTATE, regexp_replace(SQLERRM, '\d+', 'N'), regexp_replace(hint, '\d+', 'N');
@@ -107,7 +107,11 @@ TRUNCATE clari_export_request;
 INSERT INTO clari_export_snapshot (request_id, server, kind, options, requested_by, exported_at, truncated, result)
 VALUES (:first, 'regress_clari', 'forecast', '{}', 'regress_clari_user', now(), false, '{}');
 SELECT clari_export_cancel(:first);
-DELETE FROM clari_export_request RETURNING state, finished_at IS NOT NULL AS finished;
+SELECT clari_export_delete_request(:first), clari_export_delete_request(:first) AS again;
+DELETE FROM clari_export_request;
+BEGIN;
+LOCK TABLE clari_export_request IN ROW SHARE MODE;
+ROLLBACK;
 
 -- dedupe_key is unique among the unfinished requests of a role.
 INSERT INTO clari_export_request (forecast_id, server, dedupe_key) VALUES ('net_arr', 'regress_clari', 'daily');
@@ -137,7 +141,7 @@ SELECT clari_export_enqueue('net_arr', options => '[]', server => 'regress_clari
 -- Another role sees, cancels, retries, waits for and deletes none of them, and its keys are its own.
 SET ROLE regress_clari_other;
 SELECT count(*) FROM clari_export_request;
-DELETE FROM clari_export_request;
+SELECT clari_export_delete_request(:daily);
 \set VERBOSITY sqlstate
 SELECT clari_export_cancel(:far);
 SELECT clari_export_retry(:far);
@@ -166,10 +170,10 @@ INSERT INTO clari_export_snapshot (request_id, server, kind, options, requested_
 VALUES (1, 'regress_clari', 'forecast', '{}', 'regress_clari_user', now(), false, '{}');
 SET ROLE regress_clari_other;
 SELECT count(*) FROM clari_export_snapshot;
-DELETE FROM clari_export_snapshot;
+SELECT clari_export_delete_snapshot(1);
 SET ROLE regress_clari_user;
 SELECT count(*) FROM clari_export_snapshot;
-DELETE FROM clari_export_snapshot;
+SELECT clari_export_delete_snapshot(1), clari_export_delete_snapshot(1) AS again;
 RESET ROLE;
 SELECT count(*) FROM clari_export_snapshot;
 

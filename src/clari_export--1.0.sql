@@ -284,20 +284,31 @@ COMMENT ON COLUMN clari_export_snapshot.requested_by IS 'the role that requested
 CREATE INDEX clari_export_snapshot_forecast_idx ON clari_export_snapshot
 	(forecast_id, time_period, exported_at DESC);
 
--- A role sees its own requests and results, and writes only what to export.
+-- A request and its result belong to the role that made it, as a table to its
+-- owner: whoever has that role's rights sees them, and so does who may read
+-- everything. Both questions are asked once a query, not once a row. Nobody
+-- changes a row but through functions, and nobody deletes one: a role that
+-- may, may also LOCK TABLE.
 ALTER TABLE clari_export_request ENABLE ROW LEVEL SECURITY;
 ALTER TABLE clari_export_snapshot ENABLE ROW LEVEL SECURITY;
 
-CREATE POLICY clari_export_request_own ON clari_export_request
-	USING (requested_by = pg_catalog.quote_ident(CURRENT_USER::text)::regrole);
-CREATE POLICY clari_export_snapshot_own ON clari_export_snapshot
-	USING (requested_by = pg_catalog.quote_ident(CURRENT_USER::text)::regrole);
-COMMENT ON POLICY clari_export_request_own ON clari_export_request IS 'a role has its own requests only';
-COMMENT ON POLICY clari_export_snapshot_own ON clari_export_snapshot IS 'a role has its own results only';
+CREATE POLICY clari_export_request_read ON clari_export_request FOR SELECT
+	USING (requested_by::oid IN (
+			SELECT r.oid FROM pg_catalog.pg_roles r WHERE pg_catalog.pg_has_role(r.oid, 'USAGE'::text))
+		OR (SELECT pg_catalog.pg_has_role('pg_read_all_data'::name, 'USAGE'::text)));
+CREATE POLICY clari_export_request_insert ON clari_export_request FOR INSERT
+	WITH CHECK (requested_by::oid OPERATOR(pg_catalog.=) pg_catalog.quote_ident(CURRENT_USER::text)::regrole::oid);
+CREATE POLICY clari_export_snapshot_read ON clari_export_snapshot FOR SELECT
+	USING (requested_by::oid IN (
+			SELECT r.oid FROM pg_catalog.pg_roles r WHERE pg_catalog.pg_has_role(r.oid, 'USAGE'::text))
+		OR (SELECT pg_catalog.pg_has_role('pg_read_all_data'::name, 'USAGE'::text)));
+COMMENT ON POLICY clari_export_request_read ON clari_export_request IS
+'a role reads the requests of the roles whose rights it has';
+COMMENT ON POLICY clari_export_request_insert ON clari_export_request IS 'a role requests in its own name';
+COMMENT ON POLICY clari_export_snapshot_read ON clari_export_snapshot IS
+'a role reads the results of the roles whose rights it has';
 
-GRANT SELECT, DELETE ON clari_export_request, clari_export_snapshot TO PUBLIC;
-GRANT INSERT (kind, forecast_id, time_period, options, server, priority, run_after, dedupe_key)
-	ON clari_export_request TO PUBLIC;
+GRANT SELECT ON clari_export_request, clari_export_snapshot TO PUBLIC;
 
 -- A dump keeps both.
 SELECT pg_catalog.pg_extension_config_dump('clari_export_request', '');
@@ -322,9 +333,20 @@ CREATE TRIGGER wake_worker AFTER INSERT ON clari_export_request
 	FOR EACH STATEMENT EXECUTE FUNCTION clari_export_wake_worker();
 CREATE TRIGGER keep_unfinished BEFORE DELETE ON clari_export_request
 	FOR EACH ROW EXECUTE FUNCTION clari_export_keep_unfinished();
+REVOKE EXECUTE ON FUNCTION clari_export_check_request(), clari_export_wake_worker(), clari_export_keep_unfinished()
+	FROM PUBLIC;
 COMMENT ON TRIGGER check_request ON clari_export_request IS 'refuses requests that could never be exported';
 COMMENT ON TRIGGER wake_worker ON clari_export_request IS 'wakes the worker when the insert commits';
 COMMENT ON TRIGGER keep_unfinished ON clari_export_request IS 'unfinished requests are cancelled, not deleted';
+
+-- The name of a server is that of its requests.
+CREATE FUNCTION clari_export_follow_server() RETURNS event_trigger
+AS 'MODULE_PATHNAME', 'clari_export_follow_server' LANGUAGE C;
+REVOKE EXECUTE ON FUNCTION clari_export_follow_server() FROM PUBLIC;
+COMMENT ON FUNCTION clari_export_follow_server() IS 'takes requests and snapshots along when their server is renamed';
+CREATE EVENT TRIGGER clari_export_follow_server ON ddl_command_end WHEN TAG IN ('ALTER SERVER')
+	EXECUTE FUNCTION clari_export_follow_server();
+COMMENT ON EVENT TRIGGER clari_export_follow_server IS 'takes requests and snapshots along when their server is renamed';
 
 CREATE FUNCTION clari_export_enqueue(
 	forecast_id text,
@@ -334,7 +356,8 @@ CREATE FUNCTION clari_export_enqueue(
 	server name DEFAULT 'clari',
 	priority int DEFAULT 0,
 	run_after timestamptz DEFAULT now(),
-	dedupe_key text DEFAULT NULL)
+	dedupe_key text DEFAULT NULL,
+	max_age interval DEFAULT NULL)
 RETURNS bigint
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -343,11 +366,25 @@ AS $$
 DECLARE
 	request_id bigint;
 BEGIN
+	IF $9 IS NOT NULL THEN
+		SELECT r.id INTO request_id
+		FROM @extschema@.clari_export_request r
+		WHERE r.requested_by = quote_ident(current_user)::regrole AND r.state = 'done'
+		AND r.server = $5 AND r.kind = $4 AND r.forecast_id IS NOT DISTINCT FROM $1
+		AND r.time_period IS NOT DISTINCT FROM $2 AND r.options = coalesce($3, '{}')
+		AND r.finished_at >= clock_timestamp() - $9
+		AND EXISTS (SELECT FROM @extschema@.clari_export_snapshot s WHERE s.request_id = r.id)
+		ORDER BY r.finished_at DESC LIMIT 1;
+		IF request_id IS NOT NULL THEN
+			RETURN request_id;
+		END IF;
+	END IF;
+
 	-- Whoever has the key may finish, or come, between the two statements.
 	FOR attempt IN 1 .. 10 LOOP
 		SELECT r.id INTO request_id
 		FROM @extschema@.clari_export_request r
-		WHERE r.requested_by = pg_catalog.quote_ident(current_user)::regrole AND r.dedupe_key = $8
+		WHERE r.requested_by = quote_ident(current_user)::regrole AND r.dedupe_key = $8
 		AND r.state IN ('queued', 'submitting', 'running');
 		EXIT WHEN request_id IS NOT NULL;
 
@@ -364,8 +401,8 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION clari_export_enqueue(text, text, jsonb, text, name, int, timestamptz, text) IS
-'queues an export and returns its request id; with a dedupe_key that is waiting or running already, that request''s id';
+COMMENT ON FUNCTION clari_export_enqueue(text, text, jsonb, text, name, int, timestamptz, text, interval) IS
+'queues an export and returns its request id; with a dedupe_key that is waiting or running already, or with one done within max_age, that request''s id';
 
 CREATE FUNCTION clari_export_wait(
 	request_id bigint,
@@ -392,6 +429,22 @@ LANGUAGE C VOLATILE STRICT;
 
 COMMENT ON FUNCTION clari_export_retry(bigint) IS
 'lets a failed request go on and returns its state afterwards; a job that can still be fetched is not submitted again';
+
+CREATE FUNCTION clari_export_delete_request(request_id bigint)
+RETURNS bool
+AS 'MODULE_PATHNAME', 'clari_export_delete_request'
+LANGUAGE C VOLATILE STRICT;
+
+COMMENT ON FUNCTION clari_export_delete_request(bigint) IS
+'deletes a finished request, and not its snapshot; returns whether there was one';
+
+CREATE FUNCTION clari_export_delete_snapshot(request_id bigint)
+RETURNS bool
+AS 'MODULE_PATHNAME', 'clari_export_delete_snapshot'
+LANGUAGE C VOLATILE STRICT;
+
+COMMENT ON FUNCTION clari_export_delete_snapshot(bigint) IS
+'deletes the snapshot of a request; returns whether there was one';
 
 CREATE PROCEDURE clari_export_drain(
 	max_requests int DEFAULT NULL,
@@ -663,3 +716,43 @@ COMMENT ON VIEW clari_export_forecast IS
 COMMENT ON COLUMN clari_export_forecast.request_id IS 'the request whose snapshot it is';
 COMMENT ON COLUMN clari_export_forecast.exported_at IS 'when the snapshot was stored';
 COMMENT ON COLUMN clari_export_forecast.truncated IS 'Clari left out cells or rows of it';
+
+/* ----------
+ * Who may do what
+ * ----------
+ */
+
+-- Default privileges may have granted anything to anybody. What PUBLIC keeps
+-- is SELECT, and EXECUTE where it was not revoked above.
+SET LOCAL search_path = pg_catalog, pg_temp;
+DO $$
+DECLARE
+	taken text;
+BEGIN
+	FOR taken IN
+		SELECT format('REVOKE %s ON %s FROM %s', a.privilege_type, o.name,
+			CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END)
+		FROM (
+			SELECT c.relowner AS owner, c.relacl AS acl,
+				CASE c.relkind WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END || c.oid::regclass AS name,
+				CASE c.relkind WHEN 'S' THEN '' ELSE 'SELECT' END AS kept
+			FROM pg_class c
+			JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.objsubid = 0
+			JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
+			WHERE d.deptype = 'e' AND e.extname = 'clari_export'
+			UNION ALL
+			SELECT p.proowner, p.proacl, 'ROUTINE ' || p.oid::regprocedure, 'EXECUTE'
+			FROM pg_proc p
+			JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid
+			JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
+			WHERE d.deptype = 'e' AND e.extname = 'clari_export') o,
+			aclexplode(o.acl) a
+		WHERE a.grantee <> o.owner AND (a.grantee <> 0 OR a.privilege_type <> o.kept)
+	LOOP
+		EXECUTE taken;
+	END LOOP;
+END
+$$;
+
+GRANT INSERT (kind, forecast_id, time_period, options, server, priority, run_after, dedupe_key)
+	ON @extschema@.clari_export_request TO PUBLIC;

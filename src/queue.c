@@ -668,6 +668,47 @@ queue_retry(int64 id, const char *state, bool keeps_job)
 				  " finished_at = NULL, error_code = NULL, error_message = NULL, error_hint = NULL");
 }
 
+Oid
+queue_snapshot_owner(int64 id)
+{
+	Statement	statement = {0};
+	bool		is_null;
+
+	add_id(&statement, id);
+	if (execute(&statement, "SELECT requested_by FROM @snapshot@ WHERE request_id = $1") == 0)
+		return InvalidOid;
+	return DatumGetObjectId(column(0, 1, &is_null));
+}
+
+bool
+queue_delete_request(int64 id)
+{
+	Statement	statement = {0};
+
+	add_id(&statement, id);
+	return execute(&statement, "DELETE FROM @request@ WHERE id = $1 AND state NOT IN (" UNFINISHED ")") > 0;
+}
+
+bool
+queue_delete_snapshot(int64 id)
+{
+	Statement	statement = {0};
+
+	add_id(&statement, id);
+	return execute(&statement, "DELETE FROM @snapshot@ WHERE request_id = $1") > 0;
+}
+
+void
+queue_rename_server(const char *old_name, const char *new_name)
+{
+	Statement	statement = {0};
+
+	add_text(&statement, old_name);
+	add_text(&statement, new_name);
+	execute(&statement, "UPDATE @request@ SET server = $2 WHERE server = $1");
+	execute(&statement, "UPDATE @snapshot@ SET server = $2 WHERE server = $1");
+}
+
 void
 queue_prune(const QueueScope *scope, Duration retention)
 {
@@ -676,6 +717,7 @@ queue_prune(const QueueScope *scope, Duration retention)
 	add_time(&statement, GetCurrentTimestamp() - retention);
 	add_text(&statement, scope->server);
 	add_role(&statement, scope->role);
-	execute(&statement, "DELETE FROM @request@ WHERE finished_at < $1"
-			" AND ($2 IS NULL OR server = $2) AND ($3 IS NULL OR requested_by = $3)");
+	execute(&statement, "DELETE FROM @request@ WHERE id IN (SELECT id FROM @request@ WHERE finished_at < $1"
+			"  AND ($2 IS NULL OR server = $2) AND ($3 IS NULL OR requested_by = $3)"
+			"  FOR UPDATE SKIP LOCKED)");
 }

@@ -157,6 +157,16 @@ extern QueueUpdate queue_cancel(int64 id);
 /* failed -> state, its error forgotten; keeps_job: with its job */
 extern QueueUpdate queue_retry(int64 id, const char *state, bool keeps_job);
 
+/* Whose snapshot it is; InvalidOid if there is none. */
+extern Oid	queue_snapshot_owner(int64 id);
+
+/* Delete a finished request, or a snapshot. Returns whether it was there. */
+extern bool queue_delete_request(int64 id);
+extern bool queue_delete_snapshot(int64 id);
+
+/* A server has another name: its requests and snapshots go with it. */
+extern void queue_rename_server(const char *old_name, const char *new_name);
+
 /* Delete requests in scope that finished longer ago than the retention. */
 extern void queue_prune(const QueueScope *scope, Duration retention);
 

@@ -5,14 +5,21 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_class.h"
+#include "commands/event_trigger.h"
+#include "commands/extension.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "foreign/foreign.h"
 #include "miscadmin.h"
+#include "nodes/parsenodes.h"
 #include "storage/latch.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 #include "account.h"
@@ -30,19 +37,49 @@
 /* How long clari_export_cancel() waits for a submission that is under way. */
 #define SUBMISSION_PATIENCE	SECONDS(10)
 
+/*
+ * The function's schema, for a statement in a hint: with it, nobody's overload
+ * is called in its place.
+ */
+static const char *
+schema_of(FunctionCallInfo fcinfo)
+{
+	return quote_identifier(get_namespace_name(get_func_namespace(fcinfo->flinfo->fn_oid)));
+}
+
 /* ----------
  * Triggers
  * ----------
  */
 
-static TriggerData *
-trigger_data(FunctionCallInfo fcinfo)
+#define TRIGGER_EVENT_MASK \
+	(TRIGGER_EVENT_OPMASK | TRIGGER_EVENT_ROW | TRIGGER_EVENT_TIMINGMASK)
+
+static bool
+is_request_table(Relation relation)
 {
-	if (!CALLED_AS_TRIGGER(fcinfo))
+	Oid			extension = get_extension_oid("clari_export", true);
+
+	return OidIsValid(extension) &&
+		strcmp(RelationGetRelationName(relation), "clari_export_request") == 0 &&
+		getExtensionOfObject(RelationRelationId, RelationGetRelid(relation)) == extension;
+}
+
+/*
+ * A trigger function can be attached to any table, for any event, by whoever
+ * may execute it: what it relies on is checked.
+ */
+static TriggerData *
+trigger_data(FunctionCallInfo fcinfo, TriggerEvent event)
+{
+	TriggerData *data = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || (data->tg_event & TRIGGER_EVENT_MASK) != event ||
+		!is_request_table(data->tg_relation))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("this function can only be called as a trigger")));
-	return (TriggerData *) fcinfo->context;
+				 errmsg("this function can only be called as a trigger of clari_export_request")));
+	return data;
 }
 
 /* A column of the new row as text; NULL where it is null. */
@@ -66,6 +103,17 @@ required_column(const TriggerData *data, const char *name)
 	return value;
 }
 
+static Oid
+new_role(const TriggerData *data)
+{
+	TupleDesc	description = RelationGetDescr(data->tg_relation);
+	bool		is_null;
+
+	required_column(data, "requested_by");
+	return DatumGetObjectId(SPI_getbinval(data->tg_trigtuple, description,
+										  SPI_fnumber(description, "requested_by"), &is_null));
+}
+
 PG_FUNCTION_INFO_V1(clari_export_check_request);
 
 /*
@@ -75,8 +123,7 @@ PG_FUNCTION_INFO_V1(clari_export_check_request);
 Datum
 clari_export_check_request(PG_FUNCTION_ARGS)
 {
-	TriggerData *data = trigger_data(fcinfo);
-	char	   *role = required_column(data, "requested_by");
+	TriggerData *data = trigger_data(fcinfo, TRIGGER_EVENT_INSERT | TRIGGER_EVENT_ROW | TRIGGER_EVENT_BEFORE);
 	Submission	submission = {
 		.kind = export_kind_from_name(required_column(data, "kind")),
 		.forecast_id = new_column(data, "forecast_id"),
@@ -85,7 +132,7 @@ clari_export_check_request(PG_FUNCTION_ARGS)
 	};
 
 	submission_check(&submission);
-	account_check_server(required_column(data, "server"), get_role_oid(role, false));
+	account_check_server(required_column(data, "server"), new_role(data));
 	return PointerGetDatum(data->tg_trigtuple);
 }
 
@@ -95,9 +142,20 @@ PG_FUNCTION_INFO_V1(clari_export_wake_worker);
 Datum
 clari_export_wake_worker(PG_FUNCTION_ARGS)
 {
-	trigger_data(fcinfo);
+	trigger_data(fcinfo, TRIGGER_EVENT_INSERT | TRIGGER_EVENT_AFTER);
 	wake_at_commit();
 	return PointerGetDatum(NULL);
+}
+
+static void
+raise_not_finished(FunctionCallInfo fcinfo, const char *id, const char *state)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("request %s is not finished and cannot be deleted", id),
+			 errdetail("Its state is %s.", state),
+			 errhint("Cancel it first with: SELECT %s.clari_export_cancel(%s::bigint);",
+					 schema_of(fcinfo), id)));
 }
 
 PG_FUNCTION_INFO_V1(clari_export_keep_unfinished);
@@ -106,17 +164,43 @@ PG_FUNCTION_INFO_V1(clari_export_keep_unfinished);
 Datum
 clari_export_keep_unfinished(PG_FUNCTION_ARGS)
 {
-	TriggerData *data = trigger_data(fcinfo);
+	TriggerData *data = trigger_data(fcinfo, TRIGGER_EVENT_DELETE | TRIGGER_EVENT_ROW | TRIGGER_EVENT_BEFORE);
 	char	   *id = new_column(data, "id");
 	char	   *state = new_column(data, "state");
 
 	if (strcmp(state, "done") != 0 && strcmp(state, "failed") != 0 && strcmp(state, "cancelled") != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("request %s is not finished and cannot be deleted", id),
-				 errdetail("Its state is %s.", state),
-				 errhint("Cancel it first with: SELECT clari_export_cancel(%s);", id)));
+		raise_not_finished(fcinfo, id, state);
 	return PointerGetDatum(data->tg_trigtuple);
+}
+
+PG_FUNCTION_INFO_V1(clari_export_follow_server);
+
+/* Event trigger, ALTER SERVER: after a RENAME, rename in the queue. */
+Datum
+clari_export_follow_server(PG_FUNCTION_ARGS)
+{
+	EventTriggerData *data = (EventTriggerData *) fcinfo->context;
+	RenameStmt *rename;
+	ForeignServer *server;
+
+	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("this function can only be called as an event trigger")));
+	if (!IsA(data->parsetree, RenameStmt))
+		PG_RETURN_NULL();
+	rename = (RenameStmt *) data->parsetree;
+	if (rename->renameType != OBJECT_FOREIGN_SERVER)
+		PG_RETURN_NULL();
+	server = GetForeignServerByName(rename->newname, true);
+	if (server == NULL || strcmp(GetForeignDataWrapper(server->fdwid)->fdwname, "clari_export") != 0)
+		PG_RETURN_NULL();
+	if (queue_begin())
+	{
+		queue_rename_server(strVal(rename->object), rename->newname);
+		queue_end(false);
+	}
+	PG_RETURN_NULL();
 }
 
 /* ----------
@@ -130,14 +214,29 @@ raise_no_such_request(int64 id)
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
 			 errmsg("request " INT64_FORMAT " does not exist", id),
-			 errhint("See your requests in clari_export_request.")));
+			 errhint("See your requests in the table clari_export_request.")));
 }
 
-/* A request of the caller's, as it stands now; error 42704 for any other. */
-static Request *
-find_own_request(int64 id, bool *inserted_here)
+/* What belongs to a role is for whoever has that role's rights. */
+static bool
+may_act_for(Oid role)
 {
-	Oid			caller = GetUserId();
+	return has_privs_of_role(GetUserId(), role);
+}
+
+static bool
+may_read_all(void)
+{
+	return has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_DATA);
+}
+
+/*
+ * A request that the caller may act on, or at least read, as it stands now;
+ * error 42704 for any other.
+ */
+static Request *
+find_request(int64 id, bool to_read, bool *inserted_here)
+{
 	Request    *request = NULL;
 
 	if (queue_begin())
@@ -146,9 +245,15 @@ find_own_request(int64 id, bool *inserted_here)
 		queue_end(false);
 	}
 	if (request == NULL ||
-		!has_privs_of_role(caller, request->requested_by))
+		!(may_act_for(request->requested_by) || (to_read && may_read_all())))
 		raise_no_such_request(id);
 	return request;
+}
+
+static Request *
+find_own_request(int64 id, bool *inserted_here)
+{
+	return find_request(id, false, inserted_here);
 }
 
 static bool
@@ -251,18 +356,19 @@ raise_not_committed(int64 id)
 }
 
 static void
-raise_wait_timeout(const Request *request)
+raise_wait_timeout(FunctionCallInfo fcinfo, const Request *request)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_CLARI_POLL_TIMEOUT),
 			 errmsg("request " INT64_FORMAT " did not finish in time", request->id),
 			 errdetail("Its state is %s.", request->state),
-			 errhint("It goes on. Wait again with: SELECT clari_export_wait(" INT64_FORMAT ");", request->id)));
+			 errhint("It goes on. Wait again with: SELECT %s.clari_export_wait(" INT64_FORMAT "::bigint);",
+					 schema_of(fcinfo), request->id)));
 }
 
 /* Wait until the request is finished; timeout INSTANT_NEVER for ever. */
 static Request *
-wait_for_end(int64 id, Instant deadline)
+wait_for_end(FunctionCallInfo fcinfo, int64 id, Instant deadline)
 {
 	bool		inserted_here;
 	bool		told = false;
@@ -272,7 +378,7 @@ wait_for_end(int64 id, Instant deadline)
 		Request    *request;
 
 		wake_prepare_to_wait();
-		request = find_own_request(id, &inserted_here);
+		request = find_request(id, true, &inserted_here);
 		if (is_finished(request))
 		{
 			wake_cancel_wait();
@@ -283,10 +389,10 @@ wait_for_end(int64 id, Instant deadline)
 		if (!told && !wake_has_worker())
 			ereport(NOTICE,
 					(errmsg("no clari_export worker runs in this database"),
-					 errhint("Work through the queue with: CALL clari_export_drain();")));
+					 errhint("Work through the queue with: CALL %s.clari_export_drain();", schema_of(fcinfo))));
 		told = true;
 		if (http_now() >= deadline)
-			raise_wait_timeout(request);
+			raise_wait_timeout(fcinfo, request);
 		sleep_until(deadline);
 	}
 }
@@ -310,7 +416,7 @@ clari_export_wait(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(1))
 		deadline = http_now() + instant_earlier(interval_duration(PG_GETARG_INTERVAL_P(1)), DURATION_MAX);
 	require_fresh_snapshots("clari_export_wait()");
-	request = wait_for_end(id, deadline);
+	request = wait_for_end(fcinfo, id, deadline);
 	if (!is_in(request, "done"))
 		raise_error_of(request);
 	PG_RETURN_JSONB_P(snapshot_of(id));
@@ -419,7 +525,7 @@ static const char *
 state_for_retry(const Request *request)
 {
 	const char *code = request->error_code != NULL ? request->error_code : "";
-	bool		job_is_lost = strcmp(code, "RC006") == 0 || strcmp(code, "RC002") == 0;
+	bool		job_is_lost = strcmp(code, "RC006") == 0;
 	bool		refused = strcmp(code, "RC001") == 0 || strcmp(code, "RC002") == 0;
 
 	if (request->job_id != NULL)
@@ -457,4 +563,57 @@ clari_export_retry(PG_FUNCTION_ARGS)
 		raise_locked(id);
 	wake_at_commit();
 	PG_RETURN_TEXT_P(cstring_to_text(state));
+}
+
+/* ----------
+ * clari_export_delete_request, clari_export_delete_snapshot
+ * ----------
+ */
+
+PG_FUNCTION_INFO_V1(clari_export_delete_request);
+
+/* clari_export_delete_request(request_id bigint) returns bool: its snapshot stays. */
+Datum
+clari_export_delete_request(PG_FUNCTION_ARGS)
+{
+	int64		id = PG_GETARG_INT64(0);
+	Request    *request = NULL;
+	bool		deleted = false;
+
+	if (!queue_begin())
+		PG_RETURN_BOOL(false);
+	request = queue_find(id, &(bool) {false});
+	queue_end(false);
+	if (request == NULL || !may_act_for(request->requested_by))
+		PG_RETURN_BOOL(false);
+	if (!is_finished(request))
+		raise_not_finished(fcinfo, psprintf(INT64_FORMAT, id), request->state);
+	if (queue_begin())
+	{
+		deleted = queue_delete_request(id);
+		queue_end(false);
+	}
+	PG_RETURN_BOOL(deleted);
+}
+
+PG_FUNCTION_INFO_V1(clari_export_delete_snapshot);
+
+/* clari_export_delete_snapshot(request_id bigint) returns bool */
+Datum
+clari_export_delete_snapshot(PG_FUNCTION_ARGS)
+{
+	int64		id = PG_GETARG_INT64(0);
+	Oid			owner;
+	bool		deleted = false;
+
+	if (!queue_begin())
+		PG_RETURN_BOOL(false);
+	owner = queue_snapshot_owner(id);
+	queue_end(false);
+	if (OidIsValid(owner) && may_act_for(owner) && queue_begin())
+	{
+		deleted = queue_delete_snapshot(id);
+		queue_end(false);
+	}
+	PG_RETURN_BOOL(deleted);
 }

@@ -14,6 +14,7 @@ LANGUAGE C STRICT;
 
 COMMENT ON FUNCTION clari_export_fdw_validator(text[], oid) IS
 'checks the options of a Clari server or user mapping';
+REVOKE EXECUTE ON FUNCTION clari_export_fdw_validator(text[], oid) FROM PUBLIC;
 
 CREATE FOREIGN DATA WRAPPER clari_export
 	VALIDATOR clari_export_fdw_validator;

@@ -73,7 +73,7 @@ my $running = enqueue(q{'net_arr'});
 my $job     = job_of($running);
 my $timeout = $session->fails("SELECT clari_export_wait($running, '20 ms')", 'RC007', 'a wait that takes too long');
 like($timeout->{detail}, qr/running/,                             'which tells the state');
-like($timeout->{hint},   qr/SELECT clari_export_wait\($running\)/, 'and how to go on');
+like($timeout->{hint},   qr/SELECT public\.clari_export_wait\(${running}::bigint\)/, 'and how to go on');
 $session->fails("SELECT clari_export_wait($running, '0')", 'RC007', 'a wait that does not wait');
 $session->fails('SELECT clari_export_wait(0)',             '42704', 'no such request');
 $other->send("SELECT clari_export_wait($running) ? 'entries'");
@@ -108,7 +108,7 @@ $sim->jobs({ outcome => 'FAILED' });
 my $job_failed = $test->enqueue;
 $session->fails("SELECT clari_export_wait($job_failed)", 'RC006', 'a wait for a job that fails');
 
-$session->run("DELETE FROM clari_export_snapshot WHERE request_id = $id");
+$session->run("SELECT clari_export_delete_snapshot($id)");
 $session->fails("SELECT clari_export_wait($id)", 'P0002', 'a wait for a result that was deleted');
 
 # ----------

@@ -583,6 +583,14 @@ COMMENT ON VIEW clari_export_progress IS
 'unfinished requests: what each waits for, for how long, and when it will be done, going by the last 20 exports of its forecast';
 GRANT SELECT ON clari_export_progress TO PUBLIC;
 
+CREATE FUNCTION clari_export_release(server name DEFAULT 'clari')
+RETURNS text
+AS 'MODULE_PATHNAME', 'clari_export_release'
+LANGUAGE C VOLATILE STRICT;
+
+COMMENT ON FUNCTION clari_export_release(name) IS
+'lifts what holds the API keys used for a server, and says what that was; for the server''s owner and superusers';
+
 CREATE FUNCTION clari_export_stat_counters(
 	OUT server name,
 	OUT requests bigint,

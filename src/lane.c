@@ -707,3 +707,36 @@ lane_note_submission_hold(LaneTicket *ticket, HoldReason reason)
 	unlock_lanes();
 	return until;
 }
+
+/* ----------
+ * Release
+ * ----------
+ */
+
+static void
+release(Lane *lane, LaneHolds *lifted)
+{
+	const LaneState *state = &lane->state;
+
+	lifted->until = instant_later(lifted->until, state->held_until);
+	if (state->submissions_held_until > lifted->submissions_until)
+	{
+		lifted->submissions_until = state->submissions_held_until;
+		lifted->submissions_held_for = state->submissions_held_for;
+	}
+	lane_lift_holds(&lane->state);
+	wake_waiters_of(lane);
+}
+
+void
+lane_release(Oid server, const uint8 *key, LaneHolds *lifted)
+{
+	if (all == NULL)
+		return;
+	lock_lanes();
+	for (Lane *lane = NULL; (lane = fixed_table_next(table, lane)) != NULL;)
+		if ((lane->database == MyDatabaseId && lane->server == server) ||
+			(key != NULL && memcmp(lane->key, key, LANE_KEY_SIZE) == 0))
+			release(lane, lifted);
+	unlock_lanes();
+}

@@ -75,6 +75,20 @@ extern Instant lane_note_submission_hold(LaneTicket *ticket, HoldReason reason);
 /* Submissions of this lane that are under way or of unknown fate, in all databases. */
 extern int	lane_open_submissions(LaneTicket *ticket);
 
+/* What held a lane; of several, what held longest. */
+typedef struct LaneHolds
+{
+	Instant		until;			/* every request */
+	Instant		submissions_until;
+	HoldReason	submissions_held_for;
+} LaneHolds;
+
+/*
+ * Lift what holds the lanes that were last used for this server, and the lane
+ * with that key, if it is not NULL. What it was is added to *lifted.
+ */
+extern void lane_release(Oid server, const uint8 *key, LaneHolds *lifted);
+
 /*
  * Whoever was told to wait by one of these is woken through its latch when the
  * lane changes. Whether that happened since the last call: ask again then, and

@@ -542,6 +542,19 @@ queue_lift_holds(const RequestOwner *owner)
 			"  FOR UPDATE SKIP LOCKED)");
 }
 
+void
+queue_release(const char *server)
+{
+	Statement	statement = {0};
+
+	add_text(&statement, server);
+	execute(&statement,
+			"UPDATE @request@ SET" NO_HOLD
+			" WHERE id IN (SELECT id FROM @request@"
+			"  WHERE state IN (" UNFINISHED ") AND hold_reason IS NOT NULL AND server = $1"
+			"  FOR UPDATE SKIP LOCKED)");
+}
+
 QueueUpdate
 queue_delay(int64 id, TimestampTz until, const char *error_message)
 {

@@ -130,6 +130,9 @@ extern QueueUpdate queue_hold(int64 id, const char *reason, TimestampTz until);
 /* What held the owner's queued requests holds them no more. */
 extern void queue_lift_holds(const RequestOwner *owner);
 
+/* As queue_lift_holds(), for all requests of a server, those at Clari included. */
+extern void queue_release(const char *server);
+
 /*
  * Any unfinished request, in its state: the database has an error that may
  * pass, so nothing is done about it until then.

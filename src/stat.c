@@ -3,10 +3,14 @@
  *		Counters of what was asked of Clari, for each server.
  *
  * Preloaded, they are the whole cluster's and live until it stops; otherwise
- * each session has its own.
+ * each session has its own. Servers may be dropped without a word, so where
+ * there are more than there is room for, the one that was used least lately
+ * makes room.
  */
 #include "postgres.h"
 
+#include "catalog/pg_authid.h"
+#include "catalog/pg_foreign_server.h"
 #include "fmgr.h"
 #include "foreign/foreign.h"
 #include "funcapi.h"
@@ -14,38 +18,56 @@
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
 #include "account.h"
+#include "core/fixed_table.h"
 #include "failure.h"
+#include "http.h"
+#include "settings.h"
 #include "stat.h"
 
-#define MAX_SERVERS		256
 #define STAT_TRANCHE	"clari_export_stat"
+
+#define SERVERS_PER_LANE	2	/* a lane has one server, mostly; some have none yet */
+#define LOCAL_SERVERS		256 /* of a session, where they are not shared */
+
+typedef struct ServerKey
+{
+	Oid			database;
+	Oid			server;
+} ServerKey;
 
 typedef struct ServerStat
 {
-	Oid			database;		/* invalid for a free entry */
-	Oid			server;
+	ServerKey	key;
+	Instant		last_use;
 	TimestampTz since;
 	int64		counters[N_STAT_COUNTERS];
 } ServerStat;
 
-typedef struct Stats
-{
-	LWLock	   *lock;			/* NULL where they are not shared */
-	ServerStat	servers[MAX_SERVERS];
-} Stats;
+static LWLock *lock = NULL;		/* NULL where they are not shared */
+static FixedTable *servers = NULL;
 
-static Stats *stats = NULL;
+/* ----------
+ * Memory
+ * ----------
+ */
+
+static int
+max_servers(void)
+{
+	return SERVERS_PER_LANE * settings_max_lanes();
+}
 
 void
 stat_request_shared_memory(void)
 {
-	RequestAddinShmemSpace(sizeof(Stats));
+	RequestAddinShmemSpace(fixed_table_size(max_servers(), sizeof(ServerStat)));
 	RequestNamedLWLockTranche(STAT_TRANCHE, 1);
 }
 
@@ -55,55 +77,65 @@ stat_attach_shared_memory(void)
 	bool		found;
 
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	stats = ShmemInitStruct("clari_export stats", sizeof(Stats), &found);
+	servers = ShmemInitStruct("clari_export stats", fixed_table_size(max_servers(), sizeof(ServerStat)), &found);
 	if (!found)
-	{
-		memset(stats, 0, sizeof(Stats));
-		stats->lock = &GetNamedLWLockTranche(STAT_TRANCHE)->lock;
-	}
+		fixed_table_init(servers, max_servers(), sizeof(ServerStat), sizeof(ServerKey));
+	lock = &GetNamedLWLockTranche(STAT_TRANCHE)->lock;
 	LWLockRelease(AddinShmemInitLock);
 }
 
 static void
 lock_stats(void)
 {
-	if (stats == NULL)
-		stats = MemoryContextAllocZero(TopMemoryContext, sizeof(Stats));
-	if (stats->lock != NULL)
-		LWLockAcquire(stats->lock, LW_EXCLUSIVE);
+	if (servers == NULL)
+	{
+		servers = MemoryContextAlloc(TopMemoryContext, fixed_table_size(LOCAL_SERVERS, sizeof(ServerStat)));
+		fixed_table_init(servers, LOCAL_SERVERS, sizeof(ServerStat), sizeof(ServerKey));
+	}
+	if (lock != NULL)
+		LWLockAcquire(lock, LW_EXCLUSIVE);
 }
 
 static void
 unlock_stats(void)
 {
-	if (stats->lock != NULL)
-		LWLockRelease(stats->lock);
+	if (lock != NULL)
+		LWLockRelease(lock);
 }
 
-/*
- * The entry of a server, or a free one, or, if there is none, the one that was
- * begun first: servers may have been dropped.
+/* ----------
+ * Counting
+ * ----------
  */
+
+static void
+make_room(void)
+{
+	ServerStat *oldest = NULL;
+
+	if (fixed_table_count(servers) < fixed_table_capacity(servers))
+		return;
+	for (ServerStat *entry = NULL; (entry = fixed_table_next(servers, entry)) != NULL;)
+		if (oldest == NULL || entry->last_use < oldest->last_use)
+			oldest = entry;
+	fixed_table_remove(servers, oldest);
+}
+
+/* The entry of a server of this database. */
 static ServerStat *
 entry_of(Oid server)
 {
-	ServerStat *candidate = &stats->servers[0];
+	ServerKey	key = {MyDatabaseId, server};
+	ServerStat *entry = fixed_table_find(servers, &key);
 
-	for (int i = 0; i < MAX_SERVERS; i++)
+	if (entry == NULL)
 	{
-		ServerStat *entry = &stats->servers[i];
-
-		if (entry->database == MyDatabaseId && entry->server == server)
-			return entry;
-		if (OidIsValid(candidate->database) &&
-			(!OidIsValid(entry->database) || entry->since < candidate->since))
-			candidate = entry;
+		make_room();
+		entry = fixed_table_add(servers, &key);
+		entry->since = GetCurrentTimestamp();
 	}
-	memset(candidate, 0, sizeof(ServerStat));
-	candidate->database = MyDatabaseId;
-	candidate->server = server;
-	candidate->since = GetCurrentTimestamp();
-	return candidate;
+	entry->last_use = http_now();
+	return entry;
 }
 
 void
@@ -114,21 +146,22 @@ stat_add(Oid server, StatCounter counter, int64 n)
 	unlock_stats();
 }
 
+/* The counter of the ends with that SQLSTATE: RC001 and up have one each, in order. */
+static StatCounter
+counter_of(int sqlstate)
+{
+	if (sqlstate == 0)
+		return STAT_DONE;
+	for (int n = 1; STAT_DONE + n < STAT_OTHER_ERROR; n++)
+		if (sqlstate == MAKE_SQLSTATE('R', 'C', '0', '0' + n / 10, '0' + n % 10))
+			return (StatCounter) (STAT_DONE + n);
+	return STAT_OTHER_ERROR;
+}
+
 void
 stat_add_end(Oid server, int sqlstate)
 {
-	static const int sqlstates[] = {
-		ERRCODE_CLARI_NOT_AUTHORIZED, ERRCODE_CLARI_BAD_REQUEST, ERRCODE_CLARI_RATE_LIMITED,
-		ERRCODE_CLARI_QUEUE_FULL, ERRCODE_CLARI_QUOTA_EXHAUSTED, ERRCODE_CLARI_JOB_FAILED,
-		ERRCODE_CLARI_POLL_TIMEOUT, ERRCODE_CLARI_BAD_RESPONSE, ERRCODE_CLARI_UNAVAILABLE,
-		ERRCODE_CLARI_WRONG_PERIOD, ERRCODE_CLARI_SUBMISSION_UNKNOWN,
-	};
-	StatCounter counter = sqlstate == 0 ? STAT_DONE : STAT_OTHER_ERROR;
-
-	for (size_t i = 0; i < lengthof(sqlstates); i++)
-		if (sqlstates[i] == sqlstate)
-			counter = (StatCounter) (STAT_RC001 + i);
-	stat_add(server, counter, 1);
+	stat_add(server, counter_of(sqlstate), 1);
 }
 
 /* ----------
@@ -136,16 +169,32 @@ stat_add_end(Oid server, int sqlstate)
  * ----------
  */
 
+/* A server's traffic is for those to see who may use it, and for monitors. */
+static bool
+may_see(Oid server)
+{
+	AclResult	access;
+
+	if (has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS))
+		return true;
+#if PG_VERSION_NUM >= 160000
+	access = object_aclcheck(ForeignServerRelationId, server, GetUserId(), ACL_USAGE);
+#else
+	access = pg_foreign_server_aclcheck(server, GetUserId(), ACL_USAGE);
+#endif
+	return access == ACLCHECK_OK;
+}
+
 /* The servers' names are looked up unlocked, so the counters are copied. */
 static void
 put_server(ReturnSetInfo *result_info, const ServerStat *entry)
 {
-	ForeignServer *server = GetForeignServerExtended(entry->server, FSV_MISSING_OK);
+	ForeignServer *server = GetForeignServerExtended(entry->key.server, FSV_MISSING_OK);
 	Datum		values[N_STAT_COUNTERS + 2];
 	bool		nulls[N_STAT_COUNTERS + 2] = {false};
 	int			n = 0;
 
-	if (server == NULL)
+	if (server == NULL || !may_see(server->serverid))
 		return;
 	values[n++] = DirectFunctionCall1(namein, CStringGetDatum(server->servername));
 	for (int i = 0; i < N_STAT_COUNTERS; i++)
@@ -162,15 +211,18 @@ PG_FUNCTION_INFO_V1(clari_export_stat_counters);
 Datum
 clari_export_stat_counters(PG_FUNCTION_ARGS)
 {
-	Stats	   *copy = palloc(sizeof(Stats));
+	ServerStat *copy;
+	int			n = 0;
 
 	InitMaterializedSRF(fcinfo, 0);
 	lock_stats();
-	memcpy(copy, stats, sizeof(Stats));
+	copy = palloc((Size) fixed_table_count(servers) * sizeof(ServerStat));
+	for (ServerStat *entry = NULL; (entry = fixed_table_next(servers, entry)) != NULL;)
+		if (entry->key.database == MyDatabaseId)
+			copy[n++] = *entry;
 	unlock_stats();
-	for (int i = 0; i < MAX_SERVERS; i++)
-		if (copy->servers[i].database == MyDatabaseId)
-			put_server((ReturnSetInfo *) fcinfo->resultinfo, &copy->servers[i]);
+	for (int i = 0; i < n; i++)
+		put_server((ReturnSetInfo *) fcinfo->resultinfo, &copy[i]);
 	PG_RETURN_VOID();
 }
 
@@ -180,11 +232,17 @@ PG_FUNCTION_INFO_V1(clari_export_stat_reset);
 Datum
 clari_export_stat_reset(PG_FUNCTION_ARGS)
 {
+	ServerStat *entry;
+	ServerStat *next;
+
 	(void) fcinfo;
 	lock_stats();
-	for (int i = 0; i < MAX_SERVERS; i++)
-		if (stats->servers[i].database == MyDatabaseId)
-			memset(&stats->servers[i], 0, sizeof(ServerStat));
+	for (entry = fixed_table_next(servers, NULL); entry != NULL; entry = next)
+	{
+		next = fixed_table_next(servers, entry);
+		if (entry->key.database == MyDatabaseId)
+			fixed_table_remove(servers, entry);
+	}
 	unlock_stats();
 	PG_RETURN_VOID();
 }

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 from .config import CURRENCIES
 from .replies import Reply, error_reply, json_reply
 from .results import result_reply
+from .token_bucket import TokenBuckets
 
 EXPORT_TYPES = frozenset(("forecast", "quota", "forecast_updated", "adjustment", "crm_total", "crm_closed"))
 ACTIVITY_TYPES = frozenset(("MEETING", "EMAIL_SENT", "EMAIL_RECEIVED", "ATTACHMENT_SENT", "ATTACHMENT_RECEIVED"))
@@ -68,6 +69,7 @@ class ClariApi:
         self._clock = clock
         self._state = state
         self._limiter = RateLimiter()
+        self._buckets = TokenBuckets()
         self._routes = [
             ("POST", re.compile(r"/export/forecast/?"), self._refuse_missing_forecast),
             ("POST", re.compile(r"/export/forecast/([^/]+)"), self._export_forecast),
@@ -95,7 +97,7 @@ class ClariApi:
 
     def _limit_rate(self, key):
         limit = self.config["rate_limit"]
-        if limit is None or self._limiter.admits(key, limit["requests_per_second"]):
+        if limit is None or self._is_admitted(key, limit):
             return None
         reply = error_reply(429, None, "API rate limit exceeded")
         retry_after = str(limit.get("retry_after", "none"))
@@ -104,6 +106,11 @@ class ClariApi:
         elif retry_after != "none":
             reply.headers["Retry-After"] = retry_after
         return reply
+
+    def _is_admitted(self, key, limit):
+        if "burst" in limit:
+            return self._buckets.admits(key, limit["requests_per_second"], limit["burst"])
+        return self._limiter.admits(key, limit["requests_per_second"])
 
     def _route(self, visit, caller):
         for method, pattern, endpoint in self._routes:

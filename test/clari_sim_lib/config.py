@@ -125,8 +125,9 @@ def check_config(config):
 def check_rate_limit(limit):
     if limit is None:
         return
-    check_names("attribute of rate_limit", limit, ("requests_per_second", "retry_after"))
+    check_names("attribute of rate_limit", limit, ("requests_per_second", "burst", "retry_after"))
     require_number("requests_per_second", limit.get("requests_per_second"))
+    require_number("burst", limit.get("burst", 1))
     retry_after = str(limit.get("retry_after", "none"))
     if not retry_after.isdigit():
         require_one_of("retry_after", retry_after, RETRY_AFTER_FORMS)

@@ -22,6 +22,10 @@ import unittest
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from clari_sim_lib.token_bucket import TokenBuckets
+
 SERVER = Path(__file__).resolve().parent.parent / "clari_sim"
 PATIENCE_SECONDS = 20
 SILENCE_SECONDS = 0.15
@@ -602,6 +606,22 @@ class LimitsTest(SimulatorTest):
             header = answers[2].headers.get("Retry-After")
             self.assertTrue(header is None if pattern is None else re.search(pattern, header), header)
             self.assertEqual(self.clari("GET", "/admin/limits", key="second-key").status, 200)
+
+    def test_a_bucket_of_tokens_fills_at_a_steady_pace(self):
+        now = 100.0
+        buckets = TokenBuckets(lambda: now)
+        admitted = []
+        for n in range(100):
+            now = 100 + n / 8
+            if buckets.admits("a", 1, 3):
+                admitted.append(n / 8)
+        self.assertEqual(admitted, [0, 0.125, 0.25, *range(1, 13)])
+        self.assertTrue(buckets.admits("b", 1, 1))
+        self.assertFalse(buckets.admits("b", 1, 1))
+
+    def test_rate_limit_with_burst(self):
+        self.configure(rate_limit={"requests_per_second": 0.01, "burst": 2, "retry_after": "1"})
+        self.assertEqual([self.clari("GET", "/admin/limits").status for _ in range(3)], [200, 200, 429])
 
     def test_rate_limit_ends(self):
         self.configure(rate_limit={"requests_per_second": 1})
@@ -1185,6 +1205,7 @@ class ControlTest(SimulatorTest):
                          {"rate_limit": {"retry_after": "2"}}, {"clock_offset_seconds": True},
                          {"current_period": "now"}, {"keys": {"k": {"organization": [], "user": "u"}}},
                          {"rate_limit": {"requests_per_second": 1, "retry_after": "soon"}},
+                         {"rate_limit": {"requests_per_second": 1, "burst": "big"}},
                          {"job": {"result_size": 1}}, []):
             self.assertIn("error", self.control("POST", "configure", settings, status=400), settings)
         for plan in ({"outcome": "STARTED"}, {"form": 3}, {"duration_ms": "1"}, {"statuses": []},

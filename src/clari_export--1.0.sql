@@ -293,16 +293,18 @@ CREATE INDEX clari_export_snapshot_forecast_idx ON clari_export_snapshot
 ALTER TABLE clari_export_request ENABLE ROW LEVEL SECURITY;
 ALTER TABLE clari_export_snapshot ENABLE ROW LEVEL SECURITY;
 
-CREATE POLICY clari_export_request_read ON clari_export_request FOR SELECT
-	USING (requested_by::oid IN (
-			SELECT r.oid FROM pg_catalog.pg_roles r WHERE pg_catalog.pg_has_role(r.oid, 'USAGE'::text))
-		OR (SELECT pg_catalog.pg_has_role('pg_read_all_data'::name, 'USAGE'::text)));
-CREATE POLICY clari_export_request_insert ON clari_export_request FOR INSERT
-	WITH CHECK (requested_by::oid OPERATOR(pg_catalog.=) pg_catalog.quote_ident(CURRENT_USER::text)::regrole::oid);
-CREATE POLICY clari_export_snapshot_read ON clari_export_snapshot FOR SELECT
-	USING (requested_by::oid IN (
-			SELECT r.oid FROM pg_catalog.pg_roles r WHERE pg_catalog.pg_has_role(r.oid, 'USAGE'::text))
-		OR (SELECT pg_catalog.pg_has_role('pg_read_all_data'::name, 'USAGE'::text)));
+SET LOCAL search_path = pg_catalog, pg_temp;
+CREATE POLICY clari_export_request_read ON @extschema@.clari_export_request FOR SELECT
+	USING (requested_by IN (
+			SELECT r.oid FROM pg_roles r WHERE pg_has_role(r.oid, 'USAGE'))
+		OR (SELECT pg_has_role('pg_read_all_data', 'USAGE')));
+CREATE POLICY clari_export_request_insert ON @extschema@.clari_export_request FOR INSERT
+	WITH CHECK (requested_by = quote_ident(CURRENT_USER)::regrole);
+CREATE POLICY clari_export_snapshot_read ON @extschema@.clari_export_snapshot FOR SELECT
+	USING (requested_by IN (
+			SELECT r.oid FROM pg_roles r WHERE pg_has_role(r.oid, 'USAGE'))
+		OR (SELECT pg_has_role('pg_read_all_data', 'USAGE')));
+SET LOCAL search_path = @extschema@, pg_temp;
 COMMENT ON POLICY clari_export_request_read ON clari_export_request IS
 'a role reads the requests of the roles whose rights it has';
 COMMENT ON POLICY clari_export_request_insert ON clari_export_request IS 'a role requests in its own name';
@@ -524,7 +526,10 @@ COMMENT ON FUNCTION clari_export_time_periods(text, text) IS
 CREATE INDEX clari_export_request_duration_idx ON clari_export_request
 	(server, forecast_id, finished_at DESC) WHERE state = 'done';
 
-CREATE VIEW clari_export_progress WITH (security_invoker = true) AS
+-- Expressions are read with nothing but PostgreSQL's own in the search path: an
+-- operator of somebody's in our schema may fit their types better.
+SET LOCAL search_path = pg_catalog, pg_temp;
+CREATE VIEW @extschema@.clari_export_progress WITH (security_invoker = true) AS
 SELECT
 	p.id AS request_id,
 	p.kind,
@@ -565,23 +570,24 @@ FROM (
 		SELECT *, row_number() OVER (
 			PARTITION BY server, requested_by, state = 'queued'
 			ORDER BY priority DESC, run_after, id) AS turn
-		FROM clari_export_request
+		FROM @extschema@.clari_export_request
 		WHERE state IN ('queued', 'submitting', 'running')
 	) r
 	LEFT JOIN LATERAL (
 		SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY d.finished_at - d.submitted_at) AS typical
 		FROM (
 			SELECT finished_at, submitted_at
-			FROM clari_export_request
+			FROM @extschema@.clari_export_request
 			WHERE state = 'done' AND server = r.server AND forecast_id IS NOT DISTINCT FROM r.forecast_id
 			ORDER BY finished_at DESC
 			LIMIT 20) d
 	) t ON true
 ) p;
 
-COMMENT ON VIEW clari_export_progress IS
+COMMENT ON VIEW @extschema@.clari_export_progress IS
 'unfinished requests: what each waits for, for how long, and when it will be done, going by the last 20 exports of its forecast';
-GRANT SELECT ON clari_export_progress TO PUBLIC;
+GRANT SELECT ON @extschema@.clari_export_progress TO PUBLIC;
+SET LOCAL search_path = @extschema@, pg_temp;
 
 CREATE FUNCTION clari_export_release(server name DEFAULT 'clari')
 RETURNS text
@@ -637,7 +643,8 @@ REVOKE EXECUTE ON FUNCTION clari_export_stat_reset() FROM PUBLIC;
 -- An entry is the same in both results if its period, time frame, user, field
 -- and field type are. Where Clari's form 2 lacks a user's id, CRM id (or email,
 -- or name) and role stand in for it.
-CREATE FUNCTION clari_export_changes(
+SET LOCAL search_path = pg_catalog, pg_temp;
+CREATE FUNCTION @extschema@.clari_export_changes(
 	before jsonb,
 	after jsonb,
 	OUT change text,
@@ -688,11 +695,11 @@ BEGIN ATOMIC
 	FROM (SELECT r.*, true AS is_there,
 			coalesce(r.user_id,
 				coalesce(r.crm_user_id, r.user_email, r.user_name, '') || ' ' || coalesce(r.role, '')) AS person
-		FROM clari_export_rows(before) AS r) AS b
+		FROM @extschema@.clari_export_rows(before) AS r) AS b
 	FULL JOIN (SELECT r.*, true AS is_there,
 			coalesce(r.user_id,
 				coalesce(r.crm_user_id, r.user_email, r.user_name, '') || ' ' || coalesce(r.role, '')) AS person
-		FROM clari_export_rows(after) AS r) AS a
+		FROM @extschema@.clari_export_rows(after) AS r) AS a
 	ON a.person = b.person
 		AND coalesce(a.time_frame_id, '') = coalesce(b.time_frame_id, '')
 		AND coalesce(a.field_id, a.field_name, '') = coalesce(b.field_id, b.field_name, '')
@@ -703,20 +710,23 @@ BEGIN ATOMIC
 		OR a.currency IS DISTINCT FROM b.currency
 		OR (a.value IS NULL AND a.value_text IS DISTINCT FROM b.value_text);
 END;
+SET LOCAL search_path = @extschema@, pg_temp;
 
 COMMENT ON FUNCTION clari_export_changes(jsonb, jsonb) IS
 'compares two results of the same forecast: entries added, removed and changed, with the value and who updated it';
 
 -- A snapshot of the quarter that was current is told by its result which one that was.
-CREATE VIEW clari_export_forecast WITH (security_invoker = true) AS
+SET LOCAL search_path = pg_catalog, pg_temp;
+CREATE VIEW @extschema@.clari_export_forecast WITH (security_invoker = true) AS
 SELECT s.request_id, s.forecast_id, s.exported_at, s.truncated, r.*
 FROM (
 	SELECT DISTINCT ON (forecast_id, period) request_id, forecast_id, exported_at, truncated, result,
 		coalesce(time_period, result #>> '{timePeriods,0,timePeriodId}', result #>> '{0,Timeframe}') AS period
-	FROM clari_export_snapshot
+	FROM @extschema@.clari_export_snapshot
 	WHERE kind = 'forecast'
 	ORDER BY forecast_id, period, exported_at DESC, request_id DESC) AS s,
-	clari_export_rows(s.result) AS r;
+	@extschema@.clari_export_rows(s.result) AS r;
+SET LOCAL search_path = @extschema@, pg_temp;
 
 GRANT SELECT ON clari_export_forecast TO PUBLIC;
 

@@ -33,6 +33,9 @@ SELECT clari_export('net_arr');
 ALTER USER MAPPING FOR CURRENT_USER SERVER clari OPTIONS (SET api_key_file '/dev/null');
 SELECT clari_export('net_arr');
 \echo :SQLSTATE
+ALTER USER MAPPING FOR CURRENT_USER SERVER clari OPTIONS (SET api_key_file '/tmp');
+SELECT clari_export('net_arr');
+\echo :SQLSTATE
 DROP USER MAPPING FOR CURRENT_USER SERVER clari;
 
 -- Everybody else has a key of their own, but no file of the server, and sees no key of another.

@@ -61,7 +61,21 @@ CREATE SERVER clari FOREIGN DATA WRAPPER clari_export OPTIONS (base_url '');
 CREATE SERVER clari FOREIGN DATA WRAPPER clari_export OPTIONS (base_url 'http://localhost:8080/v4');
 ALTER SERVER clari OPTIONS (SET base_url 'http://127.0.0.1:8080/v4');
 ALTER SERVER clari OPTIONS (SET base_url 'http://[::1]:8080/v4/');
+
+-- Nothing in it ends the path that a request appends to it.
+ALTER SERVER clari OPTIONS (SET base_url 'http://127.0.0.1:8080/admin/shutdown#');
+ALTER SERVER clari OPTIONS (SET base_url 'http://127.0.0.1:8080/admin/shutdown?');
+ALTER SERVER clari OPTIONS (SET base_url 'http://127.0.0.1:8080/v4%23');
+ALTER SERVER clari OPTIONS (SET base_url 'http://127.1/v4');
+ALTER SERVER clari OPTIONS (SET base_url E'https://api.clari.com/v4\r\nX: y');
+
+-- Nor does the key go to a proxy unencrypted.
+ALTER SERVER clari OPTIONS (ADD proxy 'http://127.0.0.1:3128');
+\echo :SQLSTATE
+ALTER SERVER clari OPTIONS (SET base_url 'https://localhost:8080/v4', ADD proxy 'http://127.0.0.1:3128');
+ALTER SERVER clari OPTIONS (SET base_url 'http://localhost:8080/v4');
 DROP SERVER clari;
+CREATE SERVER clari FOREIGN DATA WRAPPER clari_export OPTIONS (proxy 'http://127.0.0.1:3128', base_url 'http://localhost:8080/v4');
 
 -- A file that the server reads is named by a superuser.
 CREATE ROLE regress_clari_owner;

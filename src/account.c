@@ -8,8 +8,13 @@
  */
 #include "postgres.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "access/htup_details.h"
 #include "access/reloptions.h"
+#include "catalog/pg_foreign_data_wrapper.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_user_mapping.h"
 #include "commands/defrem.h"
@@ -24,15 +29,18 @@
 #include "utils/backend_status.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "account.h"
-#include "http.h"
+#include "core/base_url.h"
 #include "interval.h"
 
 #define API_KEY_MAX_LENGTH	4096
+#define TEXT_MAX_LENGTH		1024
 
 typedef enum OptionType
 {
@@ -100,7 +108,7 @@ static const OptionRule option_rules[] = {
 	"sizes from 1kB to 1GB"},
 	{"api_key", MAPPING, OPTION_API_KEY, FIELD(api_key), NULL, 0, 0,
 	"printable characters without spaces"},
-	{"api_key_file", MAPPING, OPTION_FILE, FIELD(api_key), NULL, 0, 0, "paths"},
+	{"api_key_file", MAPPING, OPTION_FILE, FIELD(api_key_file), NULL, 0, 0, "paths"},
 };
 
 /* ----------
@@ -182,7 +190,7 @@ store_option(const OptionRule *rule, const char *value, Account *account)
 	switch (rule->type)
 	{
 		case OPTION_URL:
-			if (http_base_url_problem(value) != NULL)
+			if (base_url_problem(value) != NULL)
 				return false;
 			*(char **) field = pstrdup(value);
 			return true;
@@ -192,7 +200,7 @@ store_option(const OptionRule *rule, const char *value, Account *account)
 		case OPTION_TEXT:
 		case OPTION_FILE:
 			*(char **) field = pstrdup(value);
-			return value[0] != '\0';
+			return value[0] != '\0' && strlen(value) <= TEXT_MAX_LENGTH;
 		case OPTION_BOOLEAN:
 			return parse_bool(value, (bool *) field);
 		case OPTION_POLLING:
@@ -264,7 +272,7 @@ check_option(DefElem *option, Oid catalog, Account *account)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid value for option \"%s\": \"%s\"", rule->name, value),
-				 errdetail("%s", http_base_url_problem(value)),
+				 errdetail("%s", base_url_problem(value)),
 				 errhint("Valid values are %s.", rule->valid_values)));
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -284,6 +292,19 @@ check_mapping_is_complete(List *options)
 			 errmsg("a user mapping for Clari needs either \"api_key\" or \"api_key_file\""),
 			 errhint("Use OPTIONS (api_key '...')."),
 			 errhidestmt(true)));
+}
+
+/* What goes to a loopback host in clear would go to a proxy in clear, too. */
+static void
+check_proxy(const Account *account)
+{
+	if (account->proxy == NULL || account->base_url == NULL || !base_url_is_plain(account->base_url))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("option \"proxy\" cannot be combined with a \"base_url\" of http://"),
+			 errdetail("The API key would travel to the proxy unencrypted."),
+			 errhint("Use https://, or drop the option \"proxy\".")));
 }
 
 PG_FUNCTION_INFO_V1(clari_export_fdw_validator);
@@ -309,6 +330,7 @@ clari_export_fdw_validator(PG_FUNCTION_ARGS)
 		check_option(lfirst(cell), catalog, account);
 	if (catalog == MAPPING)
 		check_mapping_is_complete(options);
+	check_proxy(account);
 	PG_RETURN_VOID();
 }
 
@@ -327,35 +349,57 @@ require_role(Oid role)
 				 errmsg("the role that made the request does not exist any more")));
 }
 
-static ForeignServer *
+/* Whether a server is one of our wrapper's. */
+static bool
+is_clari_server(Oid server_id)
+{
+	HeapTuple	tuple = SearchSysCache1(FOREIGNSERVEROID, ObjectIdGetDatum(server_id));
+	Oid			wrapper;
+	bool		is_ours;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	wrapper = ((Form_pg_foreign_server) GETSTRUCT(tuple))->srvfdw;
+	ReleaseSysCache(tuple);
+	tuple = SearchSysCache1(FOREIGNDATAWRAPPEROID, ObjectIdGetDatum(wrapper));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	is_ours = strcmp(NameStr(((Form_pg_foreign_data_wrapper) GETSTRUCT(tuple))->fdwname), FDW_NAME) == 0;
+	ReleaseSysCache(tuple);
+	return is_ours;
+}
+
+static AclResult
+access_to_server(Oid server_id, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_aclcheck(ForeignServerRelationId, server_id, role, ACL_USAGE);
+#else
+	return pg_foreign_server_aclcheck(server_id, role, ACL_USAGE);
+#endif
+}
+
+static Oid
 usable_server(const char *name, Oid role)
 {
-	ForeignServer *server = GetForeignServerByName(name, true);
-	AclResult	access;
+	Oid			server_id = get_foreign_server_oid(name, true);
 
 	require_role(role);
-	if (server == NULL ||
-		strcmp(GetForeignDataWrapper(server->fdwid)->fdwname, FDW_NAME) != 0)
+	if (!OidIsValid(server_id) || !is_clari_server(server_id))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 server == NULL ? errmsg("server \"%s\" does not exist", name)
+				 !OidIsValid(server_id) ? errmsg("server \"%s\" does not exist", name)
 				 : errmsg("server \"%s\" is not a Clari server", name),
 				 errhint("Create one with: CREATE SERVER %s FOREIGN DATA WRAPPER " FDW_NAME ";",
-						 quote_identifier(server == NULL ? name : DEFAULT_SERVER))));
-
-#if PG_VERSION_NUM >= 160000
-	access = object_aclcheck(ForeignServerRelationId, server->serverid, role, ACL_USAGE);
-#else
-	access = pg_foreign_server_aclcheck(server->serverid, role, ACL_USAGE);
-#endif
-	if (access != ACLCHECK_OK)
+						 quote_identifier(!OidIsValid(server_id) ? name : DEFAULT_SERVER))));
+	if (access_to_server(server_id, role) != ACLCHECK_OK)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied for foreign server %s", server->servername),
+				 errmsg("permission denied for foreign server %s", name),
 				 errhint("Its owner can allow it with: GRANT USAGE ON FOREIGN SERVER %s TO %s;",
-						 quote_identifier(server->servername),
+						 quote_identifier(name),
 						 quote_identifier(GetUserNameFromId(role, false)))));
-	return server;
+	return server_id;
 }
 
 /* The role's own mapping, or PUBLIC's. */
@@ -381,37 +425,69 @@ mapping_of(const ForeignServer *server, Oid role)
 	return GetUserMapping(role, server->serverid);
 }
 
+/*
+ * Open the file that holds a key. Nothing but a regular file will do: a pipe
+ * or a device could keep us waiting, and could be somebody's trigger.
+ */
+static int
+open_api_key_file(const char *path)
+{
+	int			fd = OpenTransientFile(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+	struct stat status;
+
+	if (fd < 0 || fstat(fd, &status) != 0)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not open the file of option \"api_key_file\": %m")));
+	if (!S_ISREG(status.st_mode))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the file of option \"api_key_file\" is not a regular file")));
+	return fd;
+}
+
+/* Read from a file until the buffer is full or the file ends. */
+static size_t
+read_fully(int fd, char *buffer, size_t size)
+{
+	size_t		length = 0;
+	ssize_t		n;
+
+	while (length < size && (n = read(fd, buffer + length, size - length)) != 0)
+	{
+		if (n < 0)
+			ereport(ERROR,
+					(errcode_for_file_access(),
+					 errmsg("could not read the file of option \"api_key_file\": %m")));
+		length += (size_t) n;
+	}
+	return length;
+}
+
 /* The key in a file, without the white space around it. */
 static char *
 read_api_key_file(const char *path)
 {
 	char		buffer[API_KEY_MAX_LENGTH + 2];
-	FILE	   *file = AllocateFile(path, "r");
-	size_t		size;
+	int			fd = open_api_key_file(path);
+	size_t		size = read_fully(fd, buffer, sizeof(buffer) - 1);
 	char	   *key = buffer;
 
-	if (file == NULL)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not open the file of option \"api_key_file\": %m")));
-	size = fread(buffer, 1, sizeof(buffer) - 1, file);
-	if (ferror(file))
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not read the file of option \"api_key_file\": %m")));
-	FreeFile(file);
-
+	CloseTransientFile(fd);
 	while (size > 0 && isspace((unsigned char) buffer[size - 1]))
 		size--;
 	buffer[size] = '\0';
 	while (isspace((unsigned char) *key))
 		key++;
 	if (strlen(key) != size - (size_t) (key - buffer) || !is_valid_api_key(key))
+	{
+		explicit_bzero(buffer, sizeof(buffer));
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("the file of option \"api_key_file\" does not hold an API key"),
 				 errhint("It must hold the key and nothing else: printable characters without spaces, at most %d.",
 						 API_KEY_MAX_LENGTH)));
+	}
 	key = pstrdup(key);
 	explicit_bzero(buffer, sizeof(buffer));
 	return key;
@@ -450,8 +526,6 @@ load_options(Account *account, List *options, Oid catalog)
 					 errmsg("option \"%s\" of server \"%s\" is not valid in this version of " FDW_NAME,
 							option->defname, account->server_name),
 					 errhint("Set it anew with ALTER SERVER or ALTER USER MAPPING.")));
-		if (strcmp(rule->name, "api_key_file") == 0)
-			account->api_key = read_api_key_file(defGetString(option));
 	}
 }
 
@@ -465,12 +539,12 @@ strip_slashes(char *url)
 }
 
 static void
-hash_text(const char *text, uint8 *hash)
+hash_text(const char *text, size_t length, uint8 *hash)
 {
 	pg_cryptohash_ctx *context = pg_cryptohash_create(PG_SHA256);
 	bool		failed = context == NULL ||
 		pg_cryptohash_init(context) < 0 ||
-		pg_cryptohash_update(context, (const uint8 *) text, strlen(text)) < 0 ||
+		pg_cryptohash_update(context, (const uint8 *) text, length) < 0 ||
 		pg_cryptohash_final(context, hash, LANE_KEY_SIZE) < 0;
 
 	pg_cryptohash_free(context);
@@ -481,21 +555,177 @@ hash_text(const char *text, uint8 *hash)
 }
 
 /*
- * The key's hash stands for the key wherever it is not needed itself. Most
- * calls of a session are for the same key, so the last one's is remembered.
+ * The lane is the key's at this host: the same text at another host is another
+ * key. The hash stands for both wherever they are not needed themselves.
  */
 static void
-hash_api_key(Account *account)
+set_lane_key(Account *account)
 {
-	static char last_key[API_KEY_MAX_LENGTH + 1];
-	static uint8 last_hash[LANE_KEY_SIZE];
+	char		text[BASE_URL_ORIGIN_SIZE + API_KEY_MAX_LENGTH + 1];
+	size_t		origin_size;
 
-	if (strcmp(account->api_key, last_key) != 0)
-	{
-		hash_text(account->api_key, last_hash);
-		strlcpy(last_key, account->api_key, sizeof(last_key));
-	}
-	memcpy(account->lane_key, last_hash, LANE_KEY_SIZE);
+	base_url_origin(account->base_url, text);
+	origin_size = strlen(text) + 1;
+	strlcpy(text + origin_size, account->api_key, sizeof(text) - origin_size);
+	hash_text(text, origin_size + strlen(account->api_key), account->lane_key);
+	explicit_bzero(text, sizeof(text));
+}
+
+/* ----------
+ * Accounts that were loaded before
+ *
+ * Reading options costs more than a request over a connection that is open.
+ * An account stays as it is until the catalogs say that something changed;
+ * a key file is read at every use.
+ * ----------
+ */
+
+typedef struct AccountKey
+{
+	Oid			server_id;
+	Oid			role;
+} AccountKey;
+
+typedef struct KnownAccount
+{
+	AccountKey	key;
+	Account    *account;
+} KnownAccount;
+
+/* A session that serves many roles begins anew after so many. */
+#define MAX_KNOWN_ACCOUNTS	1024
+
+static MemoryContext known_context = NULL;
+static HTAB *known_accounts = NULL;
+static bool known_are_stale = false;
+
+static void
+note_change(Datum arg pg_attribute_unused(), int cache_id pg_attribute_unused(),
+			uint32 hash_value pg_attribute_unused())
+{
+	known_are_stale = true;
+}
+
+static void
+watch_catalogs(void)
+{
+	static bool watching = false;
+
+	if (watching)
+		return;
+	CacheRegisterSyscacheCallback(FOREIGNSERVEROID, note_change, (Datum) 0);
+	CacheRegisterSyscacheCallback(USERMAPPINGOID, note_change, (Datum) 0);
+	watching = true;
+}
+
+static void
+forget_key(void *account)
+{
+	char	   *key = ((Account *) account)->api_key;
+
+	if (key != NULL)
+		explicit_bzero(key, strlen(key));
+}
+
+/* The key is wiped out when the account's memory goes. */
+static void
+forget_key_in_time(Account *account)
+{
+	MemoryContextCallback *callback = palloc(sizeof(MemoryContextCallback));
+
+	callback->func = forget_key;
+	callback->arg = account;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
+}
+
+/* The accounts that are known, after forgetting them if they may have changed. */
+static HTAB *
+known(void)
+{
+	HASHCTL		control = {.keysize = sizeof(AccountKey),.entrysize = sizeof(KnownAccount)};
+
+	if (known_accounts != NULL && !known_are_stale &&
+		hash_get_num_entries(known_accounts) < MAX_KNOWN_ACCOUNTS)
+		return known_accounts;
+	if (known_context == NULL)
+		known_context = AllocSetContextCreate(CacheMemoryContext, "clari_export accounts",
+											  ALLOCSET_DEFAULT_SIZES);
+	known_accounts = NULL;
+	MemoryContextReset(known_context);
+	watch_catalogs();
+	known_are_stale = false;
+	control.hcxt = known_context;
+	known_accounts = hash_create("clari_export accounts", 16, &control,
+								 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	return known_accounts;
+}
+
+static char *
+copy_text(const char *text)
+{
+	return text != NULL ? pstrdup(text) : NULL;
+}
+
+static Account *
+copy_account(const Account *original)
+{
+	Account    *account = palloc(sizeof(Account));
+
+	*account = *original;
+	account->server_name = copy_text(original->server_name);
+	account->base_url = copy_text(original->base_url);
+	account->ca_file = copy_text(original->ca_file);
+	account->proxy = copy_text(original->proxy);
+	account->api_key_file = copy_text(original->api_key_file);
+	account->api_key = copy_text(original->api_key);
+	forget_key_in_time(account);
+	return account;
+}
+
+/* Read what the catalogs say. */
+static Account *
+read_account(Oid server_id, Oid role)
+{
+	ForeignServer *server = GetForeignServer(server_id);
+	UserMapping *mapping = mapping_of(server, role);
+	Account    *account = palloc(sizeof(Account));
+
+	*account = *defaults();
+	forget_key_in_time(account);
+	account->base_url = pstrdup(account->base_url);
+	account->server_id = server->serverid;
+	account->server_name = pstrdup(server->servername);
+	account->role = role;
+	load_options(account, server->options, SERVER);
+	load_options(account, mapping->options, MAPPING);
+	check_proxy(account);
+	strip_slashes(account->base_url);
+	if (account->api_key != NULL)
+		set_lane_key(account);
+	return account;
+}
+
+/* An account is kept only if nothing changed while it was read. */
+static Account *
+find_account(Oid server_id, Oid role)
+{
+	AccountKey	key = {.server_id = server_id,.role = role};
+	KnownAccount *entry = hash_search(known(), &key, HASH_FIND, NULL);
+	Account    *account;
+	Account    *kept;
+	MemoryContext old_context;
+
+	if (entry != NULL)
+		return copy_account(entry->account);
+	account = read_account(server_id, role);
+	if (known_are_stale)
+		return account;
+	old_context = MemoryContextSwitchTo(known_context);
+	kept = copy_account(account);
+	MemoryContextSwitchTo(old_context);
+	entry = hash_search(known_accounts, &key, HASH_ENTER, NULL);
+	entry->account = kept;
+	return account;
 }
 
 void
@@ -507,19 +737,13 @@ account_check_server(const char *server_name, Oid role)
 Account *
 account_load(const char *server_name, Oid role)
 {
-	ForeignServer *server = usable_server(server_name, role);
-	UserMapping *mapping = mapping_of(server, role);
-	Account    *account = palloc(sizeof(Account));
+	Account    *account = find_account(usable_server(server_name, role), role);
 
-	*account = *defaults();
-	account->base_url = pstrdup(account->base_url);
-	account->server_id = server->serverid;
-	account->server_name = pstrdup(server->servername);
-	account->role = role;
-	load_options(account, server->options, SERVER);
-	load_options(account, mapping->options, MAPPING);
-	strip_slashes(account->base_url);
-	hash_api_key(account);
+	if (account->api_key_file != NULL)
+	{
+		account->api_key = read_api_key_file(account->api_key_file);
+		set_lane_key(account);
+	}
 	return account;
 }
 

@@ -36,8 +36,9 @@ typedef struct Account
 	int64		max_result_size;
 
 	/* user mapping */
-	char	   *api_key;
-	uint8		lane_key[LANE_KEY_SIZE];	/* SHA-256 of api_key */
+	char	   *api_key_file;
+	char	   *api_key;		/* wiped out with the account's memory */
+	uint8		lane_key[LANE_KEY_SIZE];	/* SHA-256 of host and api_key */
 } Account;
 
 /*

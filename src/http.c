@@ -20,9 +20,7 @@
  */
 #include "postgres.h"
 
-#include <arpa/inet.h>
 #include <curl/curl.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -727,48 +725,4 @@ http_wait(Instant until, uint32 wait_event)
 			run_sockets();
 	}
 	run_timers();
-}
-
-/* ----------
- * Base URLs
- * ----------
- */
-
-static bool
-is_loopback(const char *host)
-{
-	struct in_addr address;
-
-	return strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 ||
-		(inet_pton(AF_INET, host, &address) == 1 &&
-		 (ntohl(address.s_addr) >> IN_CLASSA_NSHIFT) == IN_LOOPBACKNET);
-}
-
-const char *
-http_base_url_problem(const char *url)
-{
-	CURLU	   *parts = curl_url();
-	char	   *scheme = NULL;
-	char	   *host = NULL;
-	char	   *extra = NULL;
-	const char *problem = NULL;
-
-	if (parts == NULL || curl_url_set(parts, CURLUPART_URL, url, 0) != CURLUE_OK ||
-		curl_url_get(parts, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK ||
-		curl_url_get(parts, CURLUPART_HOST, &host, 0) != CURLUE_OK)
-		problem = "It is not a URL.";
-	else if (curl_url_get(parts, CURLUPART_USER, &extra, 0) == CURLUE_OK ||
-			 curl_url_get(parts, CURLUPART_QUERY, &extra, 0) == CURLUE_OK ||
-			 curl_url_get(parts, CURLUPART_FRAGMENT, &extra, 0) == CURLUE_OK)
-		problem = "It must have neither user, query nor fragment.";
-	else if (strcmp(scheme, "http") == 0 && !is_loopback(host))
-		problem = "The API key would travel unencrypted: http:// is accepted for a loopback host only.";
-	else if (strcmp(scheme, "https") != 0 && strcmp(scheme, "http") != 0)
-		problem = "Only https:// is accepted, and http:// for a loopback host.";
-
-	curl_free(scheme);
-	curl_free(host);
-	curl_free(extra);
-	curl_url_cleanup(parts);
-	return problem;
 }

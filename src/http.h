@@ -55,10 +55,4 @@ extern void transfer_free(Transfer *transfer);
  */
 extern void http_wait(Instant until, uint32 wait_event);
 
-/*
- * NULL for a URL that may carry an API key; else a sentence that says what is
- * wrong with it.
- */
-extern const char *http_base_url_problem(const char *url);
-
 #endif							/* CLARI_HTTP_H */

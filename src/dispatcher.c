@@ -21,6 +21,7 @@
 #include "engine.h"
 #include "interval.h"
 #include "item.h"
+#include "log.h"
 #include "settings.h"
 
 /* At the latest: replication inserts, and triggers may be off, and nobody wakes us. */
@@ -179,9 +180,8 @@ sort_into_lanes(List *owners)
 
 		if (error != NULL)
 		{
-			ereport(LOG,
-					(errmsg("clari_export: requests of role %s on server \"%s\" cannot be exported: %s",
-							role_text(lookup.owner->role), lookup.owner->server, error->message)));
+			log_now_and_then(psprintf("requests of role %s on server \"%s\" cannot be exported: %s",
+									  role_text(lookup.owner->role), lookup.owner->server, error->message));
 			if (!may_pass(error))
 				queue_fail_owner(lookup.owner, failure_of_error(error));
 			continue;

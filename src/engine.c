@@ -326,6 +326,49 @@ take_reply(Task *task, const Reply *reply)
  * ----------
  */
 
+/* Take in what arrived for a task and send what may go. Returns whether it has news. */
+static bool
+advance(Task *task)
+{
+	const Reply *reply = task_last_reply(task);
+
+	if (reply != NULL)
+		take_reply(task, reply);
+	try_to_send(task, http_now());
+	return reply != NULL || task->action.finished;
+}
+
+/*
+ * The same where one task's error must not be the others'. A cancel or a
+ * shutdown is everybody's.
+ */
+static bool
+advance_guarded(Task *task)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile bool news = true;
+
+	PG_TRY();
+	{
+		news = advance(task);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
+			PG_RE_THROW();
+		FlushErrorState();
+		drop_transfer(task);
+		task->action.finished = true;
+		task->hooks->failed(task, error);
+	}
+	PG_END_TRY();
+	return news;
+}
+
 /*
  * Take in what arrived and send what may go. Returns true if that changed
  * anything the owners of tasks may want to act on.
@@ -339,15 +382,9 @@ advance_tasks(void)
 	dlist_foreach_modify(iter, &tasks)
 	{
 		Task	   *task = dlist_container(Task, node, iter.cur);
-		const Reply *reply;
 
-		if (task->action.finished)
-			continue;
-		reply = task_last_reply(task);
-		if (reply != NULL)
-			take_reply(task, reply);
-		try_to_send(task, http_now());
-		any_news |= reply != NULL || task->action.finished;
+		if (!task->action.finished)
+			any_news |= task->hooks->failed != NULL ? advance_guarded(task) : advance(task);
 	}
 	return any_news;
 }

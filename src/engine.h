@@ -37,6 +37,12 @@ typedef struct TaskHooks
 	/* A reply was taken in; task->due is when the next request goes out. */
 	void		(*progressed) (Task *task);
 
+	/*
+	 * The task raised an error and is over, without an outcome. If this is
+	 * NULL the error goes on to whoever runs the engine.
+	 */
+	void		(*failed) (Task *task, const ErrorData *error);
+
 	/* A hold of more than a second begins; until may be INSTANT_NEVER. */
 	void		(*held) (Task *task, HoldReason reason, Instant until);
 } TaskHooks;

@@ -16,6 +16,7 @@
 #include "fault.h"
 #include "interval.h"
 #include "item.h"
+#include "log.h"
 #include "result.h"
 #include "stat.h"
 #include "submission.h"
@@ -23,6 +24,12 @@
 
 /* When a row is locked by somebody, look at it again. */
 #define TRY_AGAIN_AFTER		SECONDS(1)
+
+/* When a request cannot be started, for a reason that passes. */
+#define START_AGAIN_AFTER	SECONDS(5)
+
+/* When the database has an error, try again after 1 s, 2 s, 4 s ... 60 s. */
+static const Backoff patience = {.base = SECONDS(1),.multiplier = 2,.max = SECONDS(60)};
 
 dlist_head	items = DLIST_STATIC_INIT(items);
 static MemoryContext items_context = NULL;
@@ -73,16 +80,101 @@ give_back(Item *item)
 	item->claimed = false;
 }
 
+/* ----------
+ * Writing rows, whatever the database says to it
+ * ----------
+ */
+
+/* What is written in one transaction, and what came of it. */
+typedef struct RowWrite
+{
+	Item	   *item;
+	QueueUpdate update;
+	int			sqlstate;		/* of the request's end */
+} RowWrite;
+
+/* Whether the same statement may go through in a while. */
+static bool
+error_may_pass(const ErrorData *error)
+{
+	int			category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
+
+	return category == ERRCODE_TO_CATEGORY(ERRCODE_T_R_DEADLOCK_DETECTED) ||
+		category == ERRCODE_INSUFFICIENT_RESOURCES ||
+		category == ERRCODE_TO_CATEGORY(ERRCODE_OBJECT_IN_USE) ||
+		category == ERRCODE_TO_CATEGORY(ERRCODE_IO_ERROR);
+}
+
+typedef struct Delay
+{
+	int64		request_id;
+	TimestampTz until;
+	const char *message;
+} Delay;
+
+static void
+write_delay(void *arg)
+{
+	Delay	   *delay = arg;
+
+	queue_delay(delay->request_id, delay->until, delay->message);
+}
+
+/* A task raised an error that its request has to end with. */
+static void
+doom(Item *item, const ErrorData *error)
+{
+	MemoryContext old_context = MemoryContextSwitchTo(item->task->context);
+
+	item->failure = failure_of_error(error);
+	MemoryContextSwitchTo(old_context);
+	item->task->action.finished = true;
+	item->write_again_at = 0;
+}
+
 /*
- * Somebody else's transaction holds the row of a request that was to be
- * submitted. Others of the lane go first; it is looked at again in a moment.
+ * The database refused to write an item's row. An error that may pass puts it
+ * off; any other is the request's end, and if that cannot be written either,
+ * it is tried again all the same.
  */
 static void
-put_off(Item *item)
+suffer(Item *item, const ErrorData *error)
 {
-	lane_close(&item->task->ticket, false);
-	item->write_again_at = http_now() + TRY_AGAIN_AFTER;
-	give_back(item);
+	Duration	wait = backoff_delay(&patience, item->errors++);
+	Delay		delay = {item->request_id, timestamp_of(http_now() + wait), error->message};
+
+	log_now_and_then(psprintf("request " INT64_FORMAT " cannot be written: %s",
+							  item->request_id, error->message));
+	item->write_again_at = http_now() + wait;
+	if (error_may_pass(error))
+		queue_run("delay", false, write_delay, &delay);
+	else if (item->failure == NULL)
+		doom(item, error);
+}
+
+/*
+ * Write an item's row. QUEUE_LOCKED stands for every write that is to be tried
+ * again when write_again_at comes.
+ */
+static QueueUpdate
+write_row(RowWrite *row, const char *step, bool durable, void (*write) (void *))
+{
+	Item	   *item = row->item;
+	ErrorData  *error = queue_run(step, durable, write, row);
+
+	if (error != NULL)
+	{
+		suffer(item, error);
+		return QUEUE_LOCKED;
+	}
+	if (row->update == QUEUE_LOCKED)
+		item->write_again_at = http_now() + TRY_AGAIN_AFTER;
+	else
+	{
+		item->errors = 0;
+		item->write_again_at = 0;
+	}
+	return row->update;
 }
 
 /* ----------
@@ -90,29 +182,48 @@ put_off(Item *item)
  * ----------
  */
 
-/* Step 1 of a submission: whoever finds the row knows that it may be sent. */
+static void
+write_submitting(void *arg)
+{
+	RowWrite   *row = arg;
+
+	row->update = queue_submitting(row->item->request_id, &row->item->task->export);
+}
+
+/*
+ * Step 1 of a submission: whoever finds the row knows that it may be sent. If
+ * it cannot be written now, others of the lane go first.
+ */
 static bool
 before_submission(Task *task)
 {
-	Item	   *item = item_of(task);
-	QueueUpdate update;
+	RowWrite	row = {.item = item_of(task),.update = QUEUE_MOVED_ON};
+	QueueUpdate update = write_row(&row, "submitting", true, write_submitting);
 
-	if (!queue_begin())
-		return false;
-	update = queue_submitting(item->request_id, &task->export);
-	queue_commit("submitting", true);
 	if (update == QUEUE_LOCKED)
-		put_off(item);
+	{
+		lane_close(&task->ticket, false);
+		give_back(row.item);
+	}
 	return update == QUEUE_UPDATED;
 }
 
 static void
+exclude_owned_jobs(void *arg)
+{
+	RowWrite   *row = arg;
+
+	queue_exclude_owned_jobs(row->item->request_id, &row->item->task->export);
+}
+
+/* Whose jobs the others are is not known without the table: then none is ours. */
+static void
 before_look_up(Task *task)
 {
-	if (!queue_begin())
-		return;
-	queue_exclude_owned_jobs(item_of(task)->request_id, &task->export);
-	queue_commit("look_up", false);
+	RowWrite	row = {.item = item_of(task)};
+
+	if (queue_run("look_up", false, exclude_owned_jobs, &row) != NULL)
+		task->export.contested = true;
 }
 
 /* The word for what the task's next request waits for, if Clari held it. */
@@ -122,35 +233,32 @@ hold_reason_of(const Task *task)
 	return task->action.hold == HOLD_RATE_LIMITED ? hold_reason_name(HOLD_RATE_LIMITED) : NULL;
 }
 
-/* Step 3 of a submission, and every poll after it. */
-static QueueUpdate
-store_progress(Item *item)
+static void
+write_job(void *arg)
 {
-	const Task *task = item->task;
+	RowWrite   *row = arg;
+	const Task *task = row->item->task;
 	TimestampTz next_poll_at = timestamp_of(task->due);
-	QueueUpdate update;
 
-	if (!queue_begin())
-		return QUEUE_MOVED_ON;
-	if (!item->job_is_stored)
-		update = queue_running(item->request_id, &task->export, next_poll_at);
+	if (row->item->job_is_stored)
+		row->update = queue_polled(row->item->request_id, &task->export, next_poll_at, hold_reason_of(task));
 	else
-		update = queue_polled(item->request_id, &task->export, next_poll_at, hold_reason_of(task));
-	queue_commit(item->job_is_stored ? "poll" : "running", !item->job_is_stored);
-	return update;
+		row->update = queue_running(row->item->request_id, &task->export, next_poll_at);
 }
 
+/* Step 3 of a submission, and every poll after it. */
 static void
 write_progress(Item *item)
 {
-	switch (store_progress(item))
+	RowWrite	row = {.item = item,.update = QUEUE_MOVED_ON};
+	const char *step = item->job_is_stored ? "poll" : "running";
+
+	switch (write_row(&row, step, !item->job_is_stored, write_job))
 	{
 		case QUEUE_UPDATED:
 			item->job_is_stored = true;
-			item->write_again_at = 0;
 			break;
 		case QUEUE_LOCKED:
-			item->write_again_at = http_now() + TRY_AGAIN_AFTER;
 			break;
 		case QUEUE_MOVED_ON:
 			item_abandon(item);
@@ -158,19 +266,23 @@ write_progress(Item *item)
 	}
 }
 
-/*
- * After a lost reply: the submission is under way no more. What comes next is
- * a matter of time only, so a row that cannot be written does no harm.
- */
+static void
+write_lost(void *arg)
+{
+	RowWrite   *row = arg;
+	const Task *task = row->item->task;
+
+	row->update = queue_looked_up(row->item->request_id, &task->export,
+								  timestamp_of(task->due), hold_reason_of(task));
+}
+
+/* After a lost reply: the submission is under way no more. */
 static void
 write_look_up(Item *item)
 {
-	const Task *task = item->task;
+	RowWrite	row = {.item = item,.update = QUEUE_MOVED_ON};
 
-	if (!queue_begin())
-		return;
-	queue_looked_up(item->request_id, &task->export, timestamp_of(task->due), hold_reason_of(task));
-	queue_commit("lost", false);
+	write_row(&row, "lost", false, write_lost);
 }
 
 static void
@@ -184,7 +296,15 @@ progressed(Task *task)
 		write_look_up(item_of(task));
 }
 
+/* The task itself ran into an error, between two writes. */
+static void
+failed(Task *task, const ErrorData *error)
+{
+	doom(item_of(task), error);
+}
+
 static const TaskHooks queue_hooks = {
+	.failed = failed,
 	.before_submission = before_submission,
 	.before_look_up = before_look_up,
 	.progressed = progressed,
@@ -223,14 +343,19 @@ restore_progress(Export *export, const Request *request)
 		export_exclude_job(export, request->known_jobs[i]);
 }
 
+/*
+ * When the row says that the next request is due. If the clock was set back
+ * since, that is no reason to wait longer than between two polls; what Clari
+ * told the key to wait is the lane's business.
+ */
 static Instant
-first_request_at(const Request *request)
+first_request_at(const Request *request, Duration longest)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
 	if (TIMESTAMP_NOT_FINITE(request->next_poll_at) || request->next_poll_at <= now)
 		return http_now();
-	return http_now() + (request->next_poll_at - now);
+	return http_now() + instant_earlier(request->next_poll_at - now, longest);
 }
 
 static Task *
@@ -273,7 +398,7 @@ start_item(void *arg)
 	item->task = task;
 	item->job_is_stored = request->job_id != NULL;
 	task->owner = item;
-	engine_add(task, first_request_at(request));
+	engine_add(task, first_request_at(request, task->account->poll_backoff.max));
 	dlist_push_tail(&items, &item->node);
 	MemoryContextSetParent(task->context, items_context);
 }
@@ -287,7 +412,10 @@ item_start(Request *request, MemoryContext context)
 	error = queue_try(start_item, request);
 	if (error == NULL)
 		return item_find(request->id);
-	queue_fail(request->id, failure_of_error(error));
+	if (error_may_pass(error))
+		queue_delay(request->id, timestamp_of(http_now() + START_AGAIN_AFTER), error->message);
+	else
+		queue_fail(request->id, NULL, failure_of_error(error));
 	return NULL;
 }
 
@@ -323,87 +451,90 @@ is_held(const Task *task, HoldReason *reason)
 	}
 }
 
-/* Fail a request, and count that. */
-static QueueUpdate
-fail(const Item *item, const Failure *failure)
+static void
+write_failure(RowWrite *row, const Failure *failure)
 {
-	QueueUpdate update = queue_fail(item->request_id, failure);
-
-	if (update == QUEUE_UPDATED)
-		stat_add_end(item->task->account->server_id, failure->sqlstate);
-	return update;
+	row->update = queue_fail(row->item->request_id, &row->item->task->export, failure);
+	row->sqlstate = failure->sqlstate;
 }
 
-typedef struct Ending
-{
-	const Item *item;
-	QueueUpdate update;
-} Ending;
-
-/* Store the result; whatever jsonb or the table refuse is the request's error. */
+/* Store the result, unless it is none. */
 static void
-store_result(void *arg)
+write_result(RowWrite *row)
 {
-	Ending	   *ending = arg;
-	const Task *task = ending->item->task;
+	const Task *task = row->item->task;
 	Failure    *failure;
 	Jsonb	   *result = result_of_export(task, &failure);
 
 	if (failure != NULL)
-	{
-		ending->update = fail(ending->item, failure);
-		return;
-	}
-	ending->update = queue_done(ending->item->request_id, &task->export, result);
-	if (ending->update == QUEUE_UPDATED)
-		stat_add_end(task->account->server_id, 0);
+		write_failure(row, failure);
+	else
+		row->update = queue_done(row->item->request_id, &task->export, result);
 }
 
-static QueueUpdate
-store_ending(Item *item)
+static void
+write_ending(void *arg)
 {
+	RowWrite   *row = arg;
+	Item	   *item = row->item;
 	const Task *task = item->task;
-	Ending		ending = {.item = item};
-	ErrorData  *error;
 	HoldReason	reason;
 
-	if (task->export.outcome == OUTCOME_NONE)
-		return QUEUE_UPDATED;
-	if (is_held(task, &reason))
-	{
-		give_back(item);
-		return queue_hold(item->request_id, hold_reason_name(reason), timestamp_of(task->due));
-	}
-	if (task->export.outcome != OUTCOME_DONE)
-		return fail(item, failure_of_task(task));
+	if (item->failure != NULL)
+		write_failure(row, item->failure);
+	else if (is_held(task, &reason))
+		row->update = queue_hold(item->request_id, hold_reason_name(reason), timestamp_of(task->due));
+	else if (task->export.outcome == OUTCOME_DONE)
+		write_result(row);
+	else
+		write_failure(row, failure_of_task(task));
+}
 
-	error = queue_try(store_result, &ending);
-	return error == NULL ? ending.update : fail(item, failure_of_error(error));
+/* Whether a finished item has an end to be written: it was not let go of. */
+static bool
+has_ending(const Item *item)
+{
+	return item->failure != NULL || item->task->export.outcome != OUTCOME_NONE;
+}
+
+/* Whether the end of an item is a hold: the request goes on later. */
+static bool
+ends_held(const Item *item)
+{
+	HoldReason	reason;
+
+	return item->failure == NULL && is_held(item->task, &reason);
+}
+
+/* Returns false if the end is still to be written. */
+static bool
+finish_row(Item *item)
+{
+	RowWrite	row = {.item = item,.update = QUEUE_MOVED_ON};
+
+	if (!item->job_is_stored && export_may_have_job(&item->task->export))
+		write_progress(item);
+	if (!has_ending(item))
+		return true;
+	if (write_row(&row, "finish", true, write_ending) == QUEUE_LOCKED)
+		return false;
+	if (ends_held(item))
+		give_back(item);
+	else if (row.update == QUEUE_UPDATED)
+		stat_add_end(item->task->account->server_id, row.sqlstate);
+	return true;
 }
 
 /*
- * Write what a finished task came to, and forget the item. A row that is
- * locked is tried again later; one that moved on (cancelled) is left alone.
- * Returns whether the item is gone.
+ * Write what a finished task came to, and forget the item. A row that cannot
+ * be written is tried again later; one that moved on (cancelled) is left
+ * alone. Returns whether the item is gone.
  */
 static bool
 finish_item(Item *item)
 {
-	QueueUpdate update = QUEUE_MOVED_ON;
-
-	if (!item->job_is_stored && export_may_have_job(&item->task->export))
-		write_progress(item);
-	if (queue_begin())
-	{
-		update = store_ending(item);
-		queue_commit("finish", true);
-	}
-
-	if (update == QUEUE_LOCKED)
-	{
-		item->write_again_at = http_now() + TRY_AGAIN_AFTER;
+	if (!finish_row(item))
 		return false;
-	}
 	item_remove(item);
 	wake_waiters();
 	return true;

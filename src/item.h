@@ -19,6 +19,8 @@ typedef struct Item
 	bool		job_is_stored;	/* the row is running and has the job's id */
 	uint64		seen_in;		/* the last pass that saw it so */
 	Instant		write_again_at; /* 0: the row is up to date */
+	int			errors;			/* of the database, in a row */
+	Failure    *failure;		/* the request's end, if the task did not come to one */
 } Item;
 
 /* All of this process's. */

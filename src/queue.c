@@ -144,22 +144,25 @@ time_column(uint64 row, int number, TimestampTz missing)
 	" next_poll_at, known_job_ids, error_code, error_message, error_hint, hold_reason," \
 	" submitted_at IS NOT NULL, posted_at, lost_submissions"
 
+/* Somebody may have written a null into the array: it is no job. */
 static void
 read_known_jobs(Request *request, uint64 row, int number)
 {
 	bool		is_null;
 	Datum		array = column(row, number, &is_null);
 	Datum	   *ids;
+	bool	   *nulls;
 	int			n;
 
 	request->n_known_jobs = -1;
 	if (is_null)
 		return;
-	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT, &ids, NULL, &n);
+	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT, &ids, &nulls, &n);
 	request->known_jobs = palloc((Size) Max(n, 1) * sizeof(char *));
+	request->n_known_jobs = 0;
 	for (int i = 0; i < n; i++)
-		request->known_jobs[i] = TextDatumGetCString(ids[i]);
-	request->n_known_jobs = n;
+		if (!nulls[i])
+			request->known_jobs[request->n_known_jobs++] = TextDatumGetCString(ids[i]);
 }
 
 static Request *
@@ -618,13 +621,15 @@ add_failure(Statement *statement, const Failure *failure)
 }
 
 QueueUpdate
-queue_fail(int64 id, const Failure *failure)
+queue_fail(int64 id, const Export *export, const Failure *failure)
 {
 	Statement	statement = {0};
 
 	add_id(&statement, id);
 	add_failure(&statement, failure);
-	return update_finally(&statement, UNFINISHED, FAIL_WITH("$2", "$3", "$4"));
+	add_text(&statement, export != NULL && export_may_have_job(export) ? export->job_id : NULL);
+	return update_finally(&statement, UNFINISHED,
+						  FAIL_WITH("$2", "$3", "$4") ", job_id = coalesce(job_id, $5)");
 }
 
 void

@@ -142,8 +142,8 @@ extern QueueUpdate queue_delay(int64 id, TimestampTz until, const char *error_me
 /* running -> done, with a snapshot */
 extern QueueUpdate queue_done(int64 id, const Export *export, Jsonb *result);
 
-/* any unfinished -> failed */
-extern QueueUpdate queue_fail(int64 id, const Failure *failure);
+/* any unfinished -> failed; export, if not NULL, tells its job */
+extern QueueUpdate queue_fail(int64 id, const Export *export, const Failure *failure);
 
 /* the owner's due and active requests -> failed */
 extern void queue_fail_owner(const RequestOwner *owner, const Failure *failure);

@@ -1,0 +1,11 @@
+/*
+ * log.h
+ *		Messages for the server's log, each at most once a minute.
+ */
+#ifndef CLARI_LOG_H
+#define CLARI_LOG_H
+
+/* Log at LOG, unless the same was said within the last minute. */
+extern void log_now_and_then(const char *message);
+
+#endif							/* CLARI_LOG_H */

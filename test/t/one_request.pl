@@ -1,0 +1,122 @@
+# One request's error is that request's: whatever the database or the export
+# of one raises, the others go on, and so does the worker.
+
+use strict;
+use warnings;
+
+use Test::More;
+use ClariTest;
+
+my @forecasts = qw(net_arr checked nulls locked late_submitting late_running late_done);
+my $test      = ClariTest->new(
+	'one_request',
+	options => { poll_max_attempts => 1000 },
+	sim     => { config => { forecasts => \@forecasts } });
+my ($node, $sim) = ($test->node, $test->sim);
+my $dba    = $test->superuser;
+my $worker = $test->worker_pid;
+
+sub submissions
+{
+	my ($forecast) = @_;
+	return $sim->log(method => 'POST', path => "/export/forecast/$forecast");
+}
+
+sub others_go_on
+{
+	my ($name) = @_;
+	is($test->await_state('done', $test->enqueue)->{error_code}, undef, "$name: others go on");
+	is($test->worker_pid, $worker, "$name: so does the worker");
+	return;
+}
+
+# Waits until the request says so.
+sub await_column
+{
+	my ($id, $column, $value) = @_;
+	return $test->await(
+		"request $id: $column is $value",
+		sub {
+			my $request = $test->request($id, $dba);
+			return ($request->{$column} // '') eq $value ? $request : undef;
+		});
+}
+
+# A trigger of the tables' owner, which our writes run because it asks for that.
+sub create_trigger
+{
+	my ($name, $when, $code) = @_;
+	$dba->run(qq{
+		CREATE OR REPLACE FUNCTION public.$name() RETURNS trigger LANGUAGE plpgsql AS \$\$
+		BEGIN RAISE EXCEPTION 'not now' USING ERRCODE = '$code'; END \$\$;
+		CREATE TRIGGER $name BEFORE UPDATE ON clari_export_request FOR EACH ROW WHEN ($when) EXECUTE FUNCTION public.$name();
+		ALTER TABLE clari_export_request ENABLE ALWAYS TRIGGER $name;});
+	return;
+}
+
+# ----------
+# Errors that end a request
+# ----------
+
+$dba->run(q{ALTER TABLE clari_export_request ADD CONSTRAINT refused CHECK (forecast_id <> 'checked' OR state <> 'running')});
+my $checked = await_column($test->enqueue(forecast_id => 'checked'), state => 'failed');
+is($checked->{error_code}, '23514', 'a constraint that refuses the job id fails the request');
+isnt($checked->{job_id}, undef, 'which keeps its job');
+is(scalar submissions('checked'), 1, 'and is submitted once');
+others_go_on('a constraint');
+$dba->run('ALTER TABLE clari_export_request DROP CONSTRAINT refused');
+is($test->session->value("SELECT clari_export_retry($checked->{id})"), 'running', 'a retry goes on with that job');
+$test->await_state('done', $checked->{id});
+is(scalar submissions('checked'), 1, 'and submits nothing');
+
+# A job that Clari knows; nobody owns it, and it was not there before.
+my $id = $dba->value(q{
+	INSERT INTO clari_export_request (forecast_id, requested_by, state, created_at, submitted_at, known_job_ids)
+	OVERRIDING SYSTEM VALUE SELECT 'nulls', requested_by, 'submitting', '2026-01-01', now(), ARRAY['a', NULL, 'b']
+	FROM clari_export_request LIMIT 1 RETURNING id});
+$test->await_state('done', $id, $dba);
+others_go_on('a null among the known jobs');
+
+# ----------
+# Errors that pass
+# ----------
+
+for my $case ([ submitting => '53100' ], [ running => '40P01' ], [ done => '55P03' ])
+{
+	my ($state, $code) = @$case;
+	create_trigger("not_$state", "OLD.forecast_id = 'late_$state' AND NEW.state = '$state'", $code);
+	my $late = $test->enqueue(forecast_id => "late_$state");
+	my $delayed = await_column($late, hold_reason => 'database error');
+	is($delayed->{error_message}, 'not now', "$code at $state: says which error");
+	isnt($delayed->{held_until}, undef, "$code at $state: and when it is tried again");
+	others_go_on("$code at $state");
+	$dba->run("DROP TRIGGER not_$state ON clari_export_request");
+	my $done = $test->await_state('done', $late);
+	is(scalar submissions("late_$state"), 1, "$code at $state: submitted once in the end");
+	is($done->{$_}, undef, "$code at $state: nothing is left of $_") for qw(hold_reason held_until error_message);
+}
+
+# ----------
+# Rows that somebody holds, and triggers that somebody left
+# ----------
+
+$dba->run(q{ALTER SERVER clari OPTIONS (ADD paused 'true')});
+my $locked = $test->enqueue(forecast_id => 'locked', priority => 9);
+my $holder = $test->new_session(user => $dba->value('SELECT current_user'));
+$holder->run('BEGIN');
+$holder->run("SELECT FROM clari_export_request WHERE id = $locked FOR UPDATE");
+$dba->run(q{ALTER SERVER clari OPTIONS (SET paused 'false')});
+others_go_on('a locked row');
+is(scalar submissions('locked'), 0, 'a request whose row is locked is not submitted');
+$holder->run('COMMIT');
+$test->await_state('done', $locked);
+
+$dba->run(q{
+	CREATE TABLE public.trace (who name);
+	CREATE FUNCTION public.leave_trace() RETURNS trigger LANGUAGE plpgsql AS $$
+	BEGIN INSERT INTO public.trace VALUES (current_user); RETURN NEW; END $$;
+	CREATE TRIGGER planted BEFORE UPDATE ON clari_export_request FOR EACH ROW EXECUTE FUNCTION public.leave_trace();});
+others_go_on('a trigger');
+is($dba->value('SELECT count(*) FROM public.trace'), 0, "an ordinary trigger is silent when the worker writes");
+
+done_testing;

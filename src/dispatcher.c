@@ -110,7 +110,7 @@ is_submitting(const QueueLane *lane)
 	{
 		Item	   *item = dlist_container(Item, node, iter.cur);
 
-		if (!item->job_is_stored && !task_is_finished(item->task) &&
+		if (!export_may_have_job(&item->task->export) && !task_is_finished(item->task) &&
 			memcmp(item->task->account->lane_key, lane->key, LANE_KEY_SIZE) == 0)
 			return true;
 	}

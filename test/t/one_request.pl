@@ -10,7 +10,7 @@ use ClariTest;
 my @forecasts = qw(net_arr checked nulls locked late_submitting late_running late_done);
 my $test      = ClariTest->new(
 	'one_request',
-	options => { poll_max_attempts => 1000 },
+	options => { poll_max_attempts => 1000, max_concurrent_exports => 3 },
 	sim     => { config => { forecasts => \@forecasts } });
 my ($node, $sim) = ($test->node, $test->sim);
 my $dba    = $test->superuser;

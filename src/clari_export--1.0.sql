@@ -199,7 +199,8 @@ CREATE TABLE clari_export_request (
 	error_hint text,
 	known_job_ids text[],
 	posted_at timestamptz,
-	lost_submissions int NOT NULL DEFAULT 0
+	lost_submissions int NOT NULL DEFAULT 0,
+	CHECK (state <> 'running' OR job_id IS NOT NULL)
 );
 
 COMMENT ON TABLE clari_export_request IS

@@ -187,19 +187,19 @@ lane_leave(LaneState *lane, bool ended, Instant now)
 /* A pause this short holds nobody back: the lane has recovered. */
 #define QUICKEST_PACE		MILLISECONDS(10)
 
-/* Fewer answers than this between two refusals: the pace is far off. */
+/* Fewer answers than this between two refusals: the pace may be far off. */
 #define FEW_ANSWERS			8
 
 /* A refusal so soon after another may be of a request sent before that one. */
 #define USUAL_LATENCY		MILLISECONDS(250)
 
-#define MOST_QUICKENING		(1.0 / 64)	/* by one answer */
+/* What one answer quickens the pace by, at most. */
+#define MOST_QUICKENING		(1.0 / 64)
 
 /*
- * t seconds after a refusal the pause shrinks by t / SLOWNESS of
- * itself each second: by exp(t^2 / (2 * SLOWNESS)) in all, which after a minute is
- * the quarter that a refusal adds. While one refusal is all we know, it may have
- * been a chance, and every answer counts fully.
+ * t seconds after a refusal the pause shrinks by t / SLOWNESS of itself each
+ * second: by exp(t^2 / (2 * SLOWNESS)) in all, which after a minute is the
+ * quarter that a refusal adds.
  */
 #define SLOWNESS			8000.0
 
@@ -211,27 +211,31 @@ seconds(Duration duration)
 
 /*
  * The first refusal tells how many requests Clari answered in the second
- * before it; later ones that the pause is too short, or much too short.
+ * before it; later ones that the pause is too short, or much too short. Of
+ * refusals in a row the others tell that Clari is closed, and not that we are
+ * too fast.
  */
 static void
 slow_down(LaneState *lane, Instant now)
 {
 	bool		second_is_over = now >= lane->second_began + SECONDS(1);
 	int			answered = second_is_over ? 0 : lane->answers_in_second;
+	Duration	as_answered = SECONDS(1) / (answered > 0 ? answered : 1);
+	Duration	longer = lane->pace + lane->pace / 4;
 
 	lane->is_guess = lane->pace == 0;
 	if (lane->is_guess)
-		lane->pace = SECONDS(1) / (answered > 0 ? answered : 1);
+		longer = as_answered;
 	else if (lane->answers_since < FEW_ANSWERS)
-		lane->pace *= 2;
-	else
-		lane->pace += lane->pace / 4;
-	lane->pace = instant_earlier(instant_later(lane->pace, QUICKEST_PACE), LANE_SLOWEST_PACE);
+		longer = instant_later(longer, instant_earlier(as_answered, 2 * lane->pace));
+
+	lane->pace = instant_earlier(instant_later(longer, QUICKEST_PACE), LANE_SLOWEST_PACE);
 	lane->next_by_pace = instant_later(lane->next_by_pace, now + lane->pace);
 	lane->slowed_at = now;
 	lane->answers_since = 0;
 }
 
+/* One refusal alone may have been a chance: after it every answer counts fully. */
 static void
 quicken(LaneState *lane, Instant now)
 {
@@ -274,7 +278,7 @@ lane_rate_limited(LaneState *lane, const LaneLimits *limits,
 	 * the lane down and takes the step of the backoff, and the others join.
 	 */
 	take_turns_back(lane);
-	if (!joins && (first || now >= lane->slowed_at + instant_later(lane->pace, USUAL_LATENCY)))
+	if (!joins && (first || (lane->answers_since > 0 && now >= lane->slowed_at + USUAL_LATENCY)))
 		slow_down(lane, now);
 	if (retry_after == RETRY_AFTER_NONE && joins)
 		return lane->held_until;

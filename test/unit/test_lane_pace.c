@@ -309,12 +309,30 @@ slows_down_once_for_what_was_under_way_together(void **state)
 	for (int i = 0; i < 10; i++)
 		lane_rate_limited(&lane, &limits, 0, 0, NOW + i);
 	assert_int_equal(lane.pace, SECONDS(1));
+	lane_answered(&lane, NOW + SECONDS(2));
+	lane_answered(&lane, NOW + SECONDS(2));
+	lane.pace = SECONDS(1);
 	for (int i = 0; i < 10; i++)
 		lane_rate_limited(&lane, &limits, SECONDS(30), 0, NOW + SECONDS(2) + i);
-	assert_int_equal(lane.pace, SECONDS(2));
+	assert_int_equal(lane.pace, MILLISECONDS(1250));
 }
 
-/* A gateway that is closed for an hour: afterwards the lane is not stuck. */
+/* A gateway that is closed for an hour: afterwards the lane is hardly slower. */
+static void
+takes_refusals_in_a_row_for_one(void **state)
+{
+	LaneState	lane = {0};
+	Instant		now = NOW;
+
+	(void) state;
+	for (int i = 0; i < 100; i++)
+		now = lane_rate_limited(&lane, &limits, RETRY_AFTER_NONE, 0, now);
+	assert_int_equal(lane.pace, SECONDS(1));
+	for (int i = 0; i < 300; i++)
+		lane_answered(&lane, now += lane.pace);
+	assert_int_equal(lane.pace, 0);
+}
+
 static void
 never_goes_slower_than_the_slowest_pace(void **state)
 {
@@ -323,7 +341,10 @@ never_goes_slower_than_the_slowest_pace(void **state)
 
 	(void) state;
 	for (int i = 0; i < 100; i++)
+	{
+		lane_answered(&lane, now);
 		now = lane_rate_limited(&lane, &limits, RETRY_AFTER_NONE, 0, now);
+	}
 	assert_int_equal(lane.pace, LANE_SLOWEST_PACE);
 	assert_int_equal(lane_admit_request(&lane, &limits, false, NULL, now).reason, HOLD_NONE);
 }
@@ -338,6 +359,7 @@ main(void)
 		cmocka_unit_test(recovers_when_the_limit_goes),
 		cmocka_unit_test(begins_with_what_clari_answered_in_the_last_second),
 		cmocka_unit_test(slows_down_once_for_what_was_under_way_together),
+		cmocka_unit_test(takes_refusals_in_a_row_for_one),
 		cmocka_unit_test(never_goes_slower_than_the_slowest_pace),
 	};
 

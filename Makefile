@@ -41,12 +41,11 @@ ifeq ($(wildcard $(shell $(PG_CONFIG) --pgxs)),)
 $(error PostgreSQL's server headers are missing: apt-get install postgresql-server-dev-all)
 endif
 $(call require,libcurl,7.85,libcurl4-openssl-dev)
-$(call require,json-c,0.15,libjson-c-dev)
 
 endif
 
-PG_CPPFLAGS = -I$(srcdir)/src $(shell $(PKG_CONFIG) --cflags libcurl json-c)
-SHLIB_LINK = $(shell $(PKG_CONFIG) --libs libcurl json-c)
+PG_CPPFLAGS = -I$(srcdir)/src $(shell $(PKG_CONFIG) --cflags libcurl)
+SHLIB_LINK = $(shell $(PKG_CONFIG) --libs libcurl)
 
 # Servers load modules into one name space: show only what they look up here.
 ifeq ($(shell uname),Linux)
@@ -89,8 +88,8 @@ installcheck: $(STAGE)
 # The core's unit tests. The core is plain C, so PostgreSQL's flags stay out. cmocka 2 deprecates assertions
 # for which cmocka 1 has nothing else.
 UNIT_CFLAGS = $(call require,cmocka,1.1,libcmocka-dev)\
-	-std=gnu11 -g -O2 -Wall -Wextra -Werror -Wno-deprecated-declarations -Isrc -Itest/unit $(shell $(PKG_CONFIG) --cflags cmocka json-c)
-UNIT_LIBS = $(shell $(PKG_CONFIG) --libs cmocka json-c)
+	-std=gnu11 -g -O2 -Wall -Wextra -Werror -Wno-deprecated-declarations -Isrc -Itest/unit $(shell $(PKG_CONFIG) --cflags cmocka)
+UNIT_LIBS = $(shell $(PKG_CONFIG) --libs cmocka)
 UNIT_TESTS = $(patsubst test/unit/%.c,build/unit/%,$(sort $(wildcard test/unit/test_*.c)))
 UNIT_OBJS = build/unit/virtual_clari.o $(patsubst src/core/%.c,build/unit/core/%.o,$(wildcard src/core/*.c))
 

@@ -46,7 +46,7 @@ SELECT clari_export('net_arr', '2026_Q3', '[]');
 \echo :SQLSTATE
 SELECT clari_export_activity('"MEETING"');
 SELECT clari_export_audit_events('null');
-SELECT clari_export('net_arr', '2026_Q3', '{"exportFormat": "CSV"}');
+SELECT clari_export('net_arr', '2026_Q3', '{"exportFormat": "XLSX"}');
 \echo :SQLSTATE
 SELECT clari_export_activity('{"exportFormat": null}');
 SELECT clari_export('net_arr', '2026_Q3', '{"timePeriod": "2026_Q2"}');

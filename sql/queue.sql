@@ -64,7 +64,7 @@ BEGIN
 		'(forecast_id, options, server) VALUES (''net_arr'', ''"text"'', ''regress_clari'')',
 		'(forecast_id, options, server) VALUES (''net_arr'', ''null'', ''regress_clari'')',
 		'(forecast_id, options, server) VALUES (''net_arr'', NULL, ''regress_clari'')',
-		'(forecast_id, options, server) VALUES (''net_arr'', ''{"exportFormat": "CSV"}'', ''regress_clari'')',
+		'(forecast_id, options, server) VALUES (''net_arr'', ''{"exportFormat": "XLSX"}'', ''regress_clari'')',
 		'(forecast_id, time_period, options, server)'
 		' VALUES (''net_arr'', ''2026_Q1'', ''{"timePeriod": "2026_Q2"}'', ''regress_clari'')',
 		'(forecast_id, server) VALUES (''net_arr'', ''no_such_server'')',

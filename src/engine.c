@@ -16,9 +16,6 @@
 /* A hold shorter than this is not worth a message. */
 #define REPORTED_HOLD			SECONDS(1)
 
-/* Most bytes of a reply that is not a result. */
-#define MAX_CONTROL_REPLY_SIZE	(64 * 1024 * 1024)
-
 static dlist_head tasks = DLIST_STATIC_INIT(tasks);
 
 bool
@@ -124,7 +121,7 @@ start_transfer(Task *task)
 		.connect_timeout = account->connect_timeout,
 		.timeout = account->request_timeout,
 		.timeout_is_idle = kind == REQUEST_RESULT,
-		.max_reply_size = kind == REQUEST_RESULT ? account->max_result_size : MAX_CONTROL_REPLY_SIZE,
+		.max_reply_size = kind == REQUEST_RESULT ? account->max_result_size : (int64) request_reply_limit(kind),
 		.fresh_connection = kind == REQUEST_SUBMIT,
 	};
 

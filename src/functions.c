@@ -161,11 +161,11 @@ new_job_task(const char *server_name, Oid role, ExportGoal goal, const char *job
 	Task	   *task = new_task(server_name, role);
 	ExportRules rules = account_export_rules(task->account);
 
-	if (job_id[0] == '\0' || strlen(job_id) >= JOB_ID_SIZE)
+	if (!request_is_job_id(job_id))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid job id"),
-				 errdetail("A job id has from 1 to %d bytes.", JOB_ID_SIZE - 1),
+				 errdetail("It must have from 1 to %d letters, digits and any of \"" JOB_ID_MARKS "\".", JOB_ID_SIZE - 1),
 				 errhint("See the jobs of your key with: SELECT * FROM clari_export_jobs();")));
 	export_init(&task->export, goal, &rules, EXPORT_FORECAST, NULL, NULL,
 				MemoryContextStrdup(task->context, job_id));
@@ -576,13 +576,6 @@ clari_export_all(PG_FUNCTION_ARGS)
  * ----------
  */
 
-typedef struct JobRows
-{
-	ReturnSetInfo *result_info;
-	ErrorData  *error;			/* raised while a row was stored */
-	MemoryContext context;
-} JobRows;
-
 static Datum
 text_or_null(const char *text, bool *is_null)
 {
@@ -593,17 +586,27 @@ text_or_null(const char *text, bool *is_null)
 static Datum
 time_or_null(int64 milliseconds, bool *is_null)
 {
-	*is_null = milliseconds == 0;
-	return TimestampTzGetDatum(milliseconds * 1000 -
-							   (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY);
+	TimestampTz time = time_from_clari(milliseconds);
+
+	*is_null = TIMESTAMP_NOT_FINITE(time);
+	return TimestampTzGetDatum(time);
 }
 
-static void
-put_job(const JobRows *rows, const Job *job)
+typedef struct JobRows
 {
+	ReturnSetInfo *result_info;
+	MemoryContext context;		/* of one row */
+} JobRows;
+
+static bool
+put_job(const Job *job, void *context)
+{
+	JobRows    *rows = context;
 	Datum		values[10];
 	bool		nulls[10];
+	MemoryContext old_context = MemoryContextSwitchTo(rows->context);
 
+	CHECK_FOR_INTERRUPTS();
 	values[0] = text_or_null(job->job_id, &nulls[0]);
 	values[1] = text_or_null(job->module, &nulls[1]);
 	values[2] = text_or_null(job->title, &nulls[2]);
@@ -615,26 +618,9 @@ put_job(const JobRows *rows, const Job *job)
 	values[8] = time_or_null(job->end_time, &nulls[8]);
 	values[9] = time_or_null(job->expired_time, &nulls[9]);
 	tuplestore_putvalues(rows->result_info->setResult, rows->result_info->setDesc, values, nulls);
-}
-
-/* Runs inside the reader, which has to clean up: no error may leave it. */
-static bool
-visit_job(const Job *job, void *context)
-{
-	JobRows    *rows = context;
-
-	PG_TRY();
-	{
-		put_job(rows, job);
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(rows->context);
-		rows->error = CopyErrorData();
-		FlushErrorState();
-	}
-	PG_END_TRY();
-	return rows->error == NULL;
+	MemoryContextSwitchTo(old_context);
+	MemoryContextReset(rows->context);
+	return true;
 }
 
 PG_FUNCTION_INFO_V1(clari_export_jobs);
@@ -644,17 +630,16 @@ Datum
 clari_export_jobs(PG_FUNCTION_ARGS)
 {
 	Task	   *task = new_plain_task(server_arg(fcinfo, 0), GOAL_JOBS);
-	JobRows		rows = {.context = CurrentMemoryContext};
+	JobRows		rows = {.context = AllocSetContextCreate(task->context, "clari_export job",
+														 ALLOCSET_DEFAULT_SIZES)};
 	const Reply *reply;
 
 	InitMaterializedSRF(fcinfo, 0);
 	rows.result_info = (ReturnSetInfo *) fcinfo->resultinfo;
 	run_or_raise(task);
 	reply = task_last_reply(task);
-	if (!reply_job_list(reply->body, reply->body_size, visit_job, &rows))
+	if (!reply_job_list(reply->body, reply->body_size, put_job, &rows))
 		raise_bad_reply(task, "a list of jobs");
-	if (rows.error != NULL)
-		ReThrowError(rows.error);
 	engine_remove(task);
 	PG_RETURN_VOID();
 }
@@ -664,6 +649,27 @@ put_number(Datum *value, bool *is_null, int number)
 {
 	*value = Int32GetDatum(number);
 	*is_null = number < 0;
+}
+
+static bool
+add_job_id(const char *job_id, void *context)
+{
+	ArrayBuildState *ids = context;
+
+	CHECK_FOR_INTERRUPTS();
+	accumArrayResult(ids, CStringGetTextDatum(job_id), false, TEXTOID, CurrentMemoryContext);
+	return true;
+}
+
+/* A list of job ids in the last reply as an array; empty if it is missing. */
+static Datum
+job_ids(const Task *task, const char *name)
+{
+	ArrayBuildState *ids = initArrayResult(TEXTOID, CurrentMemoryContext, false);
+	const Reply *reply = task_last_reply(task);
+
+	reply_limits_jobs(reply->body, reply->body_size, name, add_job_id, ids);
+	return makeArrayResult(ids, CurrentMemoryContext);
 }
 
 PG_FUNCTION_INFO_V1(clari_export_limits);
@@ -677,19 +683,17 @@ clari_export_limits(PG_FUNCTION_ARGS)
 	ReturnSetInfo *result_info;
 	Datum		values[6];
 	bool		nulls[6] = {false};
-	Jsonb	   *reply;
 
 	InitMaterializedSRF(fcinfo, 0);
 	result_info = (ReturnSetInfo *) fcinfo->resultinfo;
 	run_or_raise(task);
-	reply = reply_as_jsonb(task);
 
 	put_number(&values[0], &nulls[0], limits->concurrent_limit);
 	put_number(&values[1], &nulls[1], limits->available_concurrent_limit);
 	put_number(&values[2], &nulls[2], limits->monthly_quota);
 	put_number(&values[3], &nulls[3], limits->available_monthly_quota);
-	values[4] = PointerGetDatum(result_limits_job_ids(reply, "runningJobIds"));
-	values[5] = PointerGetDatum(result_limits_job_ids(reply, "submittedJobIds"));
+	values[4] = job_ids(task, "runningJobIds");
+	values[5] = job_ids(task, "submittedJobIds");
 	tuplestore_putvalues(result_info->setResult, result_info->setDesc, values, nulls);
 	engine_remove(task);
 	PG_RETURN_VOID();

@@ -12,6 +12,7 @@
 #include "utils/builtins.h"
 
 #include "queue.h"
+#include "result.h"
 
 #define MAX_PARAMETERS	8
 #define NOTIFY_CHANNEL	"clari_export"
@@ -484,8 +485,8 @@ queue_running(int64 id, const Export *export, TimestampTz next_poll_at)
 static void
 add_job_times(Statement *statement, const Export *export)
 {
-	add_milliseconds(statement, export->has_job ? export->job.start_time : 0);
-	add_milliseconds(statement, export->has_job ? export->job.end_time : 0);
+	add_time(statement, time_from_clari(export->has_job ? export->job.start_time : 0));
+	add_time(statement, time_from_clari(export->has_job ? export->job.end_time : 0));
 }
 
 QueueUpdate

@@ -4,7 +4,6 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
@@ -111,6 +110,17 @@ text_from_clari(const char *text)
 	return converted;
 }
 
+TimestampTz
+time_from_clari(int64 milliseconds)
+{
+	TimestampTz time;
+
+	if (milliseconds <= 0 || milliseconds > PG_INT64_MAX / 1000)
+		return DT_NOBEGIN;
+	time = milliseconds * 1000 - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+	return IS_VALID_TIMESTAMP(time) ? time : DT_NOBEGIN;
+}
+
 /* ----------
  * Looking into jsonb
  * ----------
@@ -148,27 +158,6 @@ result_job_status(Jsonb *job)
 	if (status == NULL || status->type != jbvString || status->val.string.len == 0)
 		return NULL;
 	return pnstrdup(status->val.string.val, status->val.string.len);
-}
-
-ArrayType *
-result_limits_job_ids(Jsonb *limits, const char *name)
-{
-	JsonbValue *jobs = member(&limits->root, "jobs");
-	JsonbValue *list = jobs != NULL && jobs->type == jbvBinary ? member(jobs->val.binary.data, name) : NULL;
-	ArrayBuildState *ids = initArrayResult(TEXTOID, CurrentMemoryContext, false);
-	uint32		n = 0;
-
-	if (list != NULL && list->type == jbvBinary && JsonContainerIsArray(list->val.binary.data))
-		n = JsonContainerSize(list->val.binary.data);
-	for (uint32 i = 0; i < n; i++)
-	{
-		JsonbValue *id = getIthJsonbValueFromContainer(list->val.binary.data, i);
-
-		if (id->type == jbvString)
-			accumArrayResult(ids, PointerGetDatum(cstring_to_text_with_len(id->val.string.val, id->val.string.len)),
-							 false, TEXTOID, CurrentMemoryContext);
-	}
-	return DatumGetArrayTypeP(makeArrayResult(ids, CurrentMemoryContext));
 }
 
 static bool

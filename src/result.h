@@ -5,8 +5,8 @@
 #ifndef CLARI_RESULT_H
 #define CLARI_RESULT_H
 
-#include "utils/array.h"
 #include "utils/jsonb.h"
+#include "utils/timestamp.h"
 
 #include "core/reply.h"
 #include "failure.h"
@@ -22,9 +22,6 @@ extern Jsonb *result_unwrap_job(Jsonb *job);
 
 /* The status of an unwrapped job object, or NULL if it has none. */
 extern char *result_job_status(Jsonb *job);
-
-/* A list of job ids in the reply of GET /admin/limits; empty if it is missing. */
-extern ArrayType *result_limits_job_ids(Jsonb *limits, const char *name);
 
 /*
  * NULL if a forecast's result is for the given period or does not say;
@@ -43,5 +40,11 @@ extern Jsonb *result_of_export(const Task *task, Failure **failure);
  * lacks become question marks.
  */
 extern char *text_from_clari(const char *text);
+
+/*
+ * A time of Clari's, in milliseconds since 1970, as a timestamp; DT_NOBEGIN if
+ * there is none.
+ */
+extern TimestampTz time_from_clari(int64 milliseconds);
 
 #endif							/* CLARI_RESULT_H */

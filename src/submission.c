@@ -53,10 +53,10 @@ raise_fault(RequestFault fault)
 					 errmsg("options must be a JSON object"),
 					 errhint("For instance: '{\"currency\": \"USD\", \"includeHistorical\": true}'.")));
 			return;
-		case REQUEST_FORMAT_NOT_JSON:
+		case REQUEST_FORMAT_UNKNOWN:
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("exportFormat must be \"JSON\""),
+					 errmsg("exportFormat must be \"JSON\" or \"CSV\""),
 					 errhint("Leave exportFormat out of the options.")));
 			return;
 		case REQUEST_PERIOD_CONTRADICTS:
@@ -92,6 +92,22 @@ make_body(const Submission *submission)
 	return repalloc(body, strlen(body) + 1);
 }
 
+/* Clari writes a CSV file of a forecast and of nothing else. */
+static void
+check_format(const Submission *submission)
+{
+	char		format[sizeof("CSV")];
+
+	if (submission->kind == EXPORT_FORECAST || submission->options == NULL)
+		return;
+	request_option(to_utf8(submission->options), "exportFormat", format, sizeof(format));
+	if (strcmp(format, "CSV") == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("exportFormat of an export of kind %s must be \"JSON\"", kind_names[submission->kind]),
+				 errhint("Leave exportFormat out of the options.")));
+}
+
 static void
 check_ids(const Submission *submission)
 {
@@ -115,7 +131,7 @@ expected_period(const Submission *submission)
 
 	if (submission->time_period != NULL || submission->options == NULL)
 		return to_utf8(submission->time_period);
-	request_option_period(to_utf8(submission->options), from_options, sizeof(from_options));
+	request_option(to_utf8(submission->options), "timePeriod", from_options, sizeof(from_options));
 	return from_options[0] != '\0' ? pstrdup(from_options) : NULL;
 }
 
@@ -123,6 +139,7 @@ void
 submission_check(const Submission *submission)
 {
 	check_ids(submission);
+	check_format(submission);
 	pfree(make_body(submission));
 }
 
@@ -133,6 +150,7 @@ submission_prepare(Task *task, ExportGoal goal, const ExportRules *rules,
 	MemoryContext old_context = MemoryContextSwitchTo(task->context);
 
 	check_ids(submission);
+	check_format(submission);
 	task->body = make_body(submission);
 	export_init(&task->export, goal, rules, submission->kind,
 				to_utf8(submission->forecast_id), expected_period(submission), NULL);

@@ -18,7 +18,7 @@ exec {messages}>&2 </dev/null
 
 # What everything needs; the % stands for PostgreSQL's major version.
 packages=(
-	gcc libc6-dev make pkg-config libcurl4-openssl-dev libjson-c-dev python3
+	gcc libc6-dev make pkg-config libcurl4-openssl-dev python3
 	postgresql-% postgresql-server-dev-%
 )
 

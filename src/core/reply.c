@@ -6,13 +6,13 @@
  */
 #include "core/reply.h"
 
-#include <json-c/json.h>
 #include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 
-#define MAX_NESTING 32
-#define JSON_C_0_18 (18 << 8)
+#include "core/json.h"
+
+/* The end of the year 9999, which every calendar can tell. */
+#define LAST_TIME	INT64_C(253402300799999)
 
 static const struct
 {
@@ -29,6 +29,20 @@ static const struct
 	{"ABORTED", JOB_ENDED_WITHOUT_RESULT},
 };
 
+/* Compares ASCII whatever the locale. */
+static bool
+equal_in_any_case(const char *a, const char *b)
+{
+	for (; *a != '\0' && *b != '\0'; a++, b++)
+	{
+		char		upper = *a >= 'a' && *a <= 'z' ? (char) (*a - 'a' + 'A') : *a;
+
+		if (upper != *b)
+			return false;
+	}
+	return *a == *b;
+}
+
 JobPhase
 job_phase(const char *status, bool *known)
 {
@@ -36,7 +50,7 @@ job_phase(const char *status, bool *known)
 
 	for (size_t i = 0; i < n; i++)
 	{
-		if (strcmp(status, documented_statuses[i].status) == 0)
+		if (equal_in_any_case(status, documented_statuses[i].status))
 		{
 			*known = true;
 			return documented_statuses[i].phase;
@@ -46,259 +60,211 @@ job_phase(const char *status, bool *known)
 	return JOB_IN_PROGRESS;
 }
 
-static struct json_object *
-parse_with(int flags, const char *body, size_t size)
-{
-	struct json_tokener *tokener = json_tokener_new_ex(MAX_NESTING);
-	struct json_object *value;
-
-	if (tokener == NULL)
-		return NULL;
-	json_tokener_set_flags(tokener, flags);
-	value = json_tokener_parse_ex(tokener, body, (int) size);
-	if (json_tokener_get_error(tokener) != json_tokener_success)
-	{
-		json_object_put(value);
-		value = NULL;
-	}
-	json_tokener_free(tokener);
-	return value;
-}
-
-/* Whether the body is one JSON value and nothing else, judged by its ASCII. */
-static bool
-is_json(const char *body, size_t size)
-{
-	struct json_object *value;
-	char	   *ascii = malloc(size);
-
-	if (ascii == NULL)
-		return false;
-	for (size_t i = 0; i < size; i++)
-		ascii[i] = (unsigned char) body[i] < 0x80 ? body[i] : '?';
-	value = parse_with(JSON_TOKENER_STRICT, ascii, size);
-	free(ascii);
-	json_object_put(value);
-	return value != NULL;
-}
+/* ----------
+ * Members
+ * ----------
+ */
 
 /*
- * Parse a whole body; NULL unless it is one JSON value and nothing else.
- * The strict mode of json-c 0.18 refuses all texts beyond ASCII (its issue
- * 875), so there it is used on a copy without them.
- */
-static struct json_object *
-parse(const char *body, size_t size)
-{
-	if (size == 0 || size > INT_MAX)
-		return NULL;
-	if (json_c_version_num() != JSON_C_0_18)
-		return parse_with(JSON_TOKENER_STRICT, body, size);
-	return is_json(body, size) ? parse_with(0, body, size) : NULL;
-}
-
-/*
- * Copy a string or number member; an empty text if it is missing, null, or
- * of another type. Returns false if it is there and does not fit.
+ * Copy a string, or a whole number as it is written, cutting what does not
+ * fit; an empty text if it is missing, null, or of another type. Returns false
+ * if it was cut.
  */
 static bool
-copy_text(struct json_object *object, const char *name, char *out, size_t size)
+copy_text(Json value, char *out, size_t size)
 {
-	struct json_object *member;
-	const char *text = "";
+	size_t		length = value.size < size ? value.size : size - 1;
 
-	if (json_object_object_get_ex(object, name, &member) &&
-		(json_object_is_type(member, json_type_string) ||
-		 json_object_is_type(member, json_type_int)))
-		text = json_object_get_string(member);
-
-	if (strlen(text) >= size)
+	out[0] = '\0';
+	if (json_type(value) == JSON_STRING)
+		return json_text(value, out, size);
+	if (json_type(value) == JSON_NUMBER)
 	{
-		out[0] = '\0';
-		return false;
+		memcpy(out, value.text, length);
+		out[length] = '\0';
+		if (out[strspn(out, "0123456789")] != '\0')
+			out[0] = '\0';
 	}
-	strcpy(out, text);
-	return true;
-}
-
-/* As copy_text(), cutting what does not fit: for texts that are only shown. */
-static void
-copy_shown_text(struct json_object *object, const char *name, char *out, size_t size)
-{
-	struct json_object *member;
-
-	if (copy_text(object, name, out, size))
-		return;
-	json_object_object_get_ex(object, name, &member);
-	size--;
-	strncpy(out, json_object_get_string(member), size);
-	while (size > 0 && ((unsigned char) out[size - 1] & 0xC0) == 0x80)
-		size--;					/* do not cut a UTF-8 character in half */
-	if (size > 0 && ((unsigned char) out[size - 1] & 0x80) != 0)
-		size--;
-	out[size] = '\0';
+	return length == value.size;
 }
 
 static bool
-copy_job_id(struct json_object *object, char job_id[JOB_ID_SIZE])
+copy_job_id(Json value, char job_id[JOB_ID_SIZE])
 {
-	return copy_text(object, "jobId", job_id, JOB_ID_SIZE) && job_id[0] != '\0';
+	if (copy_text(value, job_id, JOB_ID_SIZE) && request_is_job_id(job_id))
+		return true;
+	job_id[0] = '\0';
+	return false;
 }
 
-bool
-reply_job_id(const char *body, size_t size, char job_id[JOB_ID_SIZE])
-{
-	struct json_object *object = parse(body, size);
-	bool		found = json_object_is_type(object, json_type_object) &&
-		copy_job_id(object, job_id);
-
-	json_object_put(object);
-	return found;
-}
-
+/* 0 where it is no time. */
 static int64_t
-read_integer(struct json_object *object, const char *name, int64_t missing)
+read_time(Json value)
 {
-	struct json_object *member;
+	int64_t		time = json_type(value) == JSON_NUMBER ? json_integer(value) : 0;
 
-	if (json_object_object_get_ex(object, name, &member) &&
-		(json_object_is_type(member, json_type_int) ||
-		 json_object_is_type(member, json_type_double)))
-		return json_object_get_int64(member);
-	return missing;
+	return time > 0 && time <= LAST_TIME ? time : 0;
 }
 
 /* -1 where it is missing. A number too large saturates, below 0 nothing is left. */
 static int
-read_limit(struct json_object *object, const char *name)
+read_limit(Json value)
 {
-	int64_t		limit = read_integer(object, name, INT64_MIN);
+	int64_t		limit;
 
-	if (limit == INT64_MIN)
+	if (json_type(value) != JSON_NUMBER)
 		return -1;
+	limit = json_integer(value);
 	if (limit < 0)
 		return 0;
 	return limit < INT_MAX ? (int) limit : INT_MAX;
 }
 
-static bool
-read_flag(struct json_object *object, const char *name)
-{
-	struct json_object *member;
+/* ----------
+ * Replies
+ * ----------
+ */
 
-	return json_object_object_get_ex(object, name, &member) &&
-		json_object_get_boolean(member);
+bool
+reply_job_id(const char *body, size_t size, char job_id[JOB_ID_SIZE])
+{
+	Json		object;
+
+	return json_read(body, size, &object) && copy_job_id(json_member(object, "jobId"), job_id);
 }
 
+/* The job id may be missing. */
 static bool
-read_job(struct json_object *object, Job *out)
+read_job(Json object, Job *out)
 {
-	struct json_object *inner;
+	enum
+	{
+		JOB_ID, STATUS, MODULE, TITLE, FILE_NAME, FILE_TYPE, CURRENCY,
+		START_TIME, END_TIME, EXPIRED_TIME, CELLS_TRUNCATED, ROWS_TRUNCATED, N_MEMBERS
+	};
+	static const char *const names[] = {
+		"jobId", "status", "module", "title", "fileName", "fileType", "currency",
+		"startTime", "endTime", "expiredTime", "cellsTruncated", "rowsTruncated",
+	};
+	Json		values[N_MEMBERS];
+	Json		inner = json_member(object, "job");
 
-	if (!json_object_is_type(object, json_type_object))
-		return false;
-	if (json_object_object_get_ex(object, "job", &inner) &&
-		json_object_is_type(inner, json_type_object))
-		object = inner;
-
-	if (!copy_job_id(object, out->job_id))
-		out->job_id[0] = '\0';
-	if (!copy_text(object, "status", out->status, JOB_STATUS_SIZE) || out->status[0] == '\0')
+	json_members(json_type(inner) == JSON_OBJECT ? inner : object, names, values, N_MEMBERS);
+	copy_text(values[STATUS], out->status, JOB_STATUS_SIZE);
+	if (out->status[0] == '\0')
 		return false;
 	out->phase = job_phase(out->status, &out->known_status);
 
-	copy_shown_text(object, "module", out->module, JOB_TEXT_SIZE);
-	copy_shown_text(object, "title", out->title, JOB_TEXT_SIZE);
-	copy_shown_text(object, "fileName", out->file_name, JOB_TEXT_SIZE);
-	copy_shown_text(object, "fileType", out->file_type, JOB_TEXT_SIZE);
-	copy_shown_text(object, "currency", out->currency, JOB_TEXT_SIZE);
-	out->start_time = read_integer(object, "startTime", 0);
-	out->end_time = read_integer(object, "endTime", 0);
-	out->expired_time = read_integer(object, "expiredTime", 0);
-	out->truncated = read_flag(object, "cellsTruncated") || read_flag(object, "rowsTruncated");
+	copy_job_id(values[JOB_ID], out->job_id);
+	copy_text(values[MODULE], out->module, JOB_TEXT_SIZE);
+	copy_text(values[TITLE], out->title, JOB_TEXT_SIZE);
+	copy_text(values[FILE_NAME], out->file_name, JOB_TEXT_SIZE);
+	copy_text(values[FILE_TYPE], out->file_type, JOB_TEXT_SIZE);
+	copy_text(values[CURRENCY], out->currency, JOB_TEXT_SIZE);
+	out->start_time = read_time(values[START_TIME]);
+	out->end_time = read_time(values[END_TIME]);
+	out->expired_time = read_time(values[EXPIRED_TIME]);
+	out->truncated = json_is_true(values[CELLS_TRUNCATED]) || json_is_true(values[ROWS_TRUNCATED]);
 	return true;
 }
 
 bool
 reply_job(const char *body, size_t size, Job *out)
 {
-	struct json_object *object = parse(body, size);
-	bool		found = read_job(object, out);
+	Json		object;
 
-	json_object_put(object);
-	return found;
+	return json_read(body, size, &object) && read_job(object, out);
 }
 
 bool
 reply_job_list(const char *body, size_t size, JobVisitor visit, void *context)
 {
-	struct json_object *list = parse(body, size);
-	bool		valid = json_object_is_type(list, json_type_array);
-	size_t		n = valid ? json_object_array_length(list) : 0;
-	bool		more = true;
+	Json		list;
+	Json		entry;
 
-	for (size_t i = 0; valid && more && i < n; i++)
+	if (!json_read(body, size, &list) || json_type(list) != JSON_ARRAY)
+		return false;
+	while (json_next(&list, &entry))
 	{
 		Job			job;
 
-		valid = read_job(json_object_array_get_idx(list, i), &job) && job.job_id[0] != '\0';
-		if (valid)
-			more = visit(&job, context);
+		if (read_job(entry, &job) && job.job_id[0] != '\0' && !visit(&job, context))
+			break;
 	}
-	json_object_put(list);
-	return valid;
+	return true;
 }
 
 bool
 reply_cancelled(const char *body, size_t size, char status[JOB_STATUS_SIZE])
 {
-	struct json_object *object = parse(body, size);
-	bool		found = json_object_is_type(object, json_type_object) &&
-		read_flag(object, "successful") &&
-		copy_text(object, "status", status, JOB_STATUS_SIZE) && status[0] != '\0';
+	static const char *const names[] = {"status", "successful"};
+	Json		values[2];
+	Json		object;
 
-	json_object_put(object);
-	return found;
+	if (!json_read(body, size, &object))
+		return false;
+	json_members(object, names, values, 2);
+	copy_text(values[0], status, JOB_STATUS_SIZE);
+	return json_is_true(values[1]) && status[0] != '\0';
 }
 
 bool
 reply_limits(const char *body, size_t size, Limits *out)
 {
-	struct json_object *object = parse(body, size);
-	struct json_object *jobs;
-	bool		found = json_object_is_type(object, json_type_object) &&
-		json_object_object_get_ex(object, "jobs", &jobs) &&
-		json_object_is_type(jobs, json_type_object);
+	static const char *const names[] = {
+		"concurrentLimit", "availableConcurrentLimit", "monthlyQuota", "availableMonthlyQuota",
+	};
+	Json		values[4];
+	Json		object;
+	Json		jobs;
 
-	if (found)
+	if (!json_read(body, size, &object))
+		return false;
+	jobs = json_member(object, "jobs");
+	if (json_type(jobs) != JSON_OBJECT)
+		return false;
+	json_members(jobs, names, values, 4);
+	out->concurrent_limit = read_limit(values[0]);
+	out->available_concurrent_limit = read_limit(values[1]);
+	out->monthly_quota = read_limit(values[2]);
+	out->available_monthly_quota = read_limit(values[3]);
+	return true;
+}
+
+void
+reply_limits_jobs(const char *body, size_t size, const char *name,
+				  JobIdVisitor visit, void *context)
+{
+	Json		object;
+	Json		ids;
+	Json		id;
+
+	if (!json_read(body, size, &object))
+		return;
+	ids = json_member(json_member(object, "jobs"), name);
+	while (json_next(&ids, &id))
 	{
-		out->concurrent_limit = read_limit(jobs, "concurrentLimit");
-		out->available_concurrent_limit = read_limit(jobs, "availableConcurrentLimit");
-		out->monthly_quota = read_limit(jobs, "monthlyQuota");
-		out->available_monthly_quota = read_limit(jobs, "availableMonthlyQuota");
+		char		job_id[JOB_ID_SIZE];
+
+		if (copy_job_id(id, job_id) && !visit(job_id, context))
+			return;
 	}
-	json_object_put(object);
-	return found;
 }
 
 void
 reply_error(const char *body, size_t size, ClariError *out)
 {
-	struct json_object *object = parse(body, size);
-	struct json_object *error = object;
-	struct json_object *errors;
+	static const char *const names[] = {"code", "message"};
+	Json		values[2];
+	Json		object;
+	Json		errors;
+	Json		first;
 
 	memset(out, 0, sizeof(*out));
-	if (json_object_is_type(object, json_type_object) &&
-		json_object_object_get_ex(object, "errors", &errors) &&
-		json_object_is_type(errors, json_type_array) &&
-		json_object_array_length(errors) > 0)
-		error = json_object_array_get_idx(errors, 0);
-
-	if (json_object_is_type(error, json_type_object))
-	{
-		copy_shown_text(error, "code", out->code, CLARI_CODE_SIZE);
-		copy_shown_text(error, "message", out->message, CLARI_MESSAGE_SIZE);
-	}
-	json_object_put(object);
+	if (!json_read(body, size, &object))
+		return;
+	errors = json_member(object, "errors");
+	json_members(json_next(&errors, &first) ? first : object, names, values, 2);
+	copy_text(values[0], out->code, CLARI_CODE_SIZE);
+	copy_text(values[1], out->message, CLARI_MESSAGE_SIZE);
 }

@@ -64,7 +64,10 @@ typedef enum JobPhase
 #define JOB_STATUS_SIZE		32
 #define JOB_TEXT_SIZE		256
 
-/* A job object. Texts are empty, times 0, where Clari left them out. */
+/*
+ * A job object. Texts are empty, times 0, where Clari left them out, and
+ * times past the year 9999, too. Texts are fit to be shown (json.h).
+ */
 typedef struct Job
 {
 	char		job_id[JOB_ID_SIZE];
@@ -93,11 +96,12 @@ typedef struct Limits
 
 /* Called for each job of a list; returns false to stop. */
 typedef bool (*JobVisitor) (const Job *job, void *context);
+typedef bool (*JobIdVisitor) (const char *job_id, void *context);
 
 /*
  * Each reader takes a complete body and returns false if it does not hold
  * what the name says; *out is then undefined. Members that are not known are
- * passed over.
+ * passed over. Nothing is allocated, so a visitor may leave for good.
  */
 
 /* {"jobId": "..."} */
@@ -106,7 +110,10 @@ extern bool reply_job_id(const char *body, size_t size, char job_id[JOB_ID_SIZE]
 /* A job object, flat or wrapped as {"job": {...}}. */
 extern bool reply_job(const char *body, size_t size, Job *out);
 
-/* An array of job objects, in either form. */
+/*
+ * An array of job objects, in either form. Entries that cannot be read are
+ * passed over.
+ */
 extern bool reply_job_list(const char *body, size_t size, JobVisitor visit,
 						   void *context);
 
@@ -117,10 +124,17 @@ extern bool reply_cancelled(const char *body, size_t size,
 /* {"jobs": {...}} */
 extern bool reply_limits(const char *body, size_t size, Limits *out);
 
+/* A list of job ids in it, such as "runningJobIds"; it may be missing. */
+extern void reply_limits_jobs(const char *body, size_t size, const char *name,
+							  JobIdVisitor visit, void *context);
+
 /* The three forms of an error body; anything else gives empty texts. */
 extern void reply_error(const char *body, size_t size, ClariError *out);
 
-/* The phase a status stands for; *known tells whether it is documented. */
+/*
+ * The phase a status stands for, in any case; *known tells whether it is
+ * documented.
+ */
 extern JobPhase job_phase(const char *status, bool *known);
 
 #endif							/* CORE_REPLY_H */

@@ -6,9 +6,32 @@
  */
 #include "core/request.h"
 
-#include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "core/json.h"
+
+bool
+request_is_job_id(const char *text)
+{
+	size_t		length = 0;
+
+	for (const char *c = text; *c != '\0'; c++, length++)
+	{
+		bool		plain = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') ||
+			(*c >= '0' && *c <= '9') || strchr(JOB_ID_MARKS, *c) != NULL;
+
+		if (!plain)
+			return false;
+	}
+	return length > 0 && length < JOB_ID_SIZE;
+}
+
+size_t
+request_reply_limit(RequestKind request)
+{
+	return request == REQUEST_JOBS ? JOB_LIST_LIMIT : REPLY_LIMIT;
+}
 
 const char *
 request_method(RequestKind request)
@@ -91,65 +114,115 @@ request_path(RequestKind request, ExportKind kind, const char *forecast_id,
 	}
 }
 
-/* Check the options and add the period to them. */
-static RequestFault
-complete_options(struct json_object *options, const char *time_period)
+/* Whether a value is that text. */
+static bool
+is_text(Json value, const char *text)
 {
-	struct json_object *given;
+	char		given[REQUEST_PATH_SIZE];
 
-	if (json_object_object_get_ex(options, "exportFormat", &given) &&
-		(!json_object_is_type(given, json_type_string) ||
-		 strcmp(json_object_get_string(given), "JSON") != 0))
-		return REQUEST_FORMAT_NOT_JSON;
+	return json_type(value) == JSON_STRING && json_text(value, given, sizeof(given)) &&
+		strcmp(given, text) == 0;
+}
 
-	if (time_period == NULL)
-		return REQUEST_OK;
-	if (json_object_object_get_ex(options, "timePeriod", &given) &&
-		(!json_object_is_type(given, json_type_string) ||
-		 strcmp(json_object_get_string(given), time_period) != 0))
+static RequestFault
+check_options(Json options, const char *time_period)
+{
+	Json		format = json_member(options, "exportFormat");
+	Json		period = json_member(options, "timePeriod");
+
+	if (json_type(options) != JSON_OBJECT)
+		return REQUEST_OPTIONS_NOT_OBJECT;
+	if (json_type(format) != JSON_NONE && !is_text(format, "JSON") && !is_text(format, "CSV"))
+		return REQUEST_FORMAT_UNKNOWN;
+	if (time_period != NULL && json_type(period) != JSON_NONE && !is_text(period, time_period))
 		return REQUEST_PERIOD_CONTRADICTS;
-
-	json_object_object_add(options, "timePeriod", json_object_new_string(time_period));
 	return REQUEST_OK;
 }
 
+/* A body that is being written. */
+typedef struct Body
+{
+	char	   *text;
+	size_t		size;
+	size_t		used;			/* more than size - 1: it does not fit */
+} Body;
+
+static void
+add_bytes(Body *body, const char *bytes, size_t n)
+{
+	if (body->used + n < body->size)
+		memcpy(body->text + body->used, bytes, n);
+	body->used += n;
+}
+
+/* Add a text as a JSON string. */
+static void
+add_string(Body *body, const char *text)
+{
+	add_bytes(body, "\"", 1);
+	for (const char *c = text; *c != '\0'; c++)
+	{
+		char		escape[8];
+
+		if ((unsigned char) *c < 0x20)
+			add_bytes(body, escape, (size_t) snprintf(escape, sizeof(escape), "\\u%04x", (unsigned) *c));
+		else
+		{
+			if (*c == '"' || *c == '\\')
+				add_bytes(body, "\\", 1);
+			add_bytes(body, c, 1);
+		}
+	}
+	add_bytes(body, "\"", 1);
+}
+
+/*
+ * The options travel as they are written, since a number that is read and
+ * written again may be another one; the period goes before their last brace.
+ */
 RequestFault
 request_submission_body(const char *options, const char *time_period,
 						char *body, size_t size)
 {
-	struct json_object *object = json_tokener_parse(options != NULL ? options : "{}");
+	Body		out = {.text = body,.size = size};
+	Json		object;
 	RequestFault fault;
+	bool		add_period;
 
-	if (!json_object_is_type(object, json_type_object))
-		fault = REQUEST_OPTIONS_NOT_OBJECT;
-	else
-		fault = complete_options(object, time_period);
+	if (options == NULL)
+		options = "{}";
+	if (!json_read(options, strlen(options), &object))
+		return REQUEST_OPTIONS_NOT_OBJECT;
+	fault = check_options(object, time_period);
+	if (fault != REQUEST_OK)
+		return fault;
 
-	if (fault == REQUEST_OK)
+	add_period = time_period != NULL && json_type(json_member(object, "timePeriod")) == JSON_NONE;
+	add_bytes(&out, object.text, object.size - 1);
+	if (add_period)
 	{
-		const char *text = json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN |
-														  JSON_C_TO_STRING_NOSLASHESCAPE);
+		bool		is_empty = strspn(object.text + 1, " \t\r\n") + 2 == object.size;
 
-		if (strlen(text) < size)
-			strcpy(body, text);
-		else
-			fault = REQUEST_BODY_TOO_LARGE;
+		add_bytes(&out, ",", is_empty ? 0 : 1);
+		add_string(&out, "timePeriod");
+		add_bytes(&out, ":", 1);
+		add_string(&out, time_period);
 	}
-	json_object_put(object);
-	return fault;
+	add_bytes(&out, "}", 1);
+	if (out.used >= size)
+		return REQUEST_BODY_TOO_LARGE;
+	body[out.used] = '\0';
+	return REQUEST_OK;
 }
 
 void
-request_option_period(const char *options, char *time_period, size_t size)
+request_option(const char *options, const char *name, char *text, size_t size)
 {
-	struct json_object *object = json_tokener_parse(options);
-	struct json_object *given;
+	Json		object;
+	Json		value = {NULL, 0};
 
-	time_period[0] = '\0';
-	if (json_object_is_type(object, json_type_object) &&
-		json_object_object_get_ex(object, "timePeriod", &given) &&
-		json_object_is_type(given, json_type_string) &&
-		(size_t) json_object_get_string_len(given) < size)
-		strcpy(time_period, json_object_get_string(given));
-	json_object_put(object);
+	if (json_read(options, strlen(options), &object))
+		value = json_member(object, name);
+	if (json_type(value) != JSON_STRING || !json_text(value, text, size))
+		text[0] = '\0';
 }

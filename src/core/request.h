@@ -39,10 +39,27 @@ typedef enum RequestFault
 {
 	REQUEST_OK,
 	REQUEST_OPTIONS_NOT_OBJECT,
-	REQUEST_FORMAT_NOT_JSON,	/* exportFormat other than JSON */
+	REQUEST_FORMAT_UNKNOWN,		/* exportFormat other than JSON and CSV */
 	REQUEST_PERIOD_CONTRADICTS, /* timePeriod in the options is another one */
 	REQUEST_BODY_TOO_LARGE,
 } RequestFault;
+
+/* Most bytes of a reply that is not a result, and of a list of jobs. */
+#define REPLY_LIMIT			((size_t) 1024 * 1024)
+#define JOB_LIST_LIMIT		((size_t) 16 * 1024 * 1024)
+
+/*
+ * Whether a text may be a job's id: from 1 to JOB_ID_SIZE - 1 letters, digits
+ * and marks that mean nothing to a shell, an SQL literal or a log.
+ */
+#define JOB_ID_MARKS		"-._~:@+=,/"
+extern bool request_is_job_id(const char *text);
+
+/*
+ * How many bytes the reply to a request may have after decompression. Of
+ * REQUEST_RESULT it is that of a refusal; a result has its own limit.
+ */
+extern size_t request_reply_limit(RequestKind request);
 
 /* The HTTP method of a request, as a constant string. */
 extern const char *request_method(RequestKind request);
@@ -59,8 +76,8 @@ extern bool request_path(RequestKind request, ExportKind kind,
 						 char *path, size_t size);
 
 /*
- * Write the body of a submission, the options with the period added, into
- * body.
+ * Write the body of a submission, the options as they are with the period
+ * added, into body.
  *
  * options is a JSON object in Clari's own names, or NULL for none; time_period
  * is NULL for Clari's default, the current quarter.
@@ -70,9 +87,9 @@ extern RequestFault request_submission_body(const char *options,
 											char *body, size_t size);
 
 /*
- * The timePeriod in the options, if there is one that fits into size bytes;
- * else an empty text.
+ * A text in the options, such as their timePeriod, if there is one that fits
+ * into size bytes; else an empty text.
  */
-extern void request_option_period(const char *options, char *time_period, size_t size);
+extern void request_option(const char *options, const char *name, char *text, size_t size);
 
 #endif							/* CORE_REQUEST_H */

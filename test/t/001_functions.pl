@@ -612,7 +612,7 @@ my @refused = (
 	[ q{clari_export(repeat('x', 600))},                                  '22023' ],
 	[ q{clari_export('net_arr', options => '[]')},                        '22023' ],
 	[ q{clari_export('net_arr', options => '"x"')},                       '22023' ],
-	[ q{clari_export('net_arr', options => '{"exportFormat": "CSV"}')},   '0A000' ],
+	[ q{clari_export('net_arr', options => '{"exportFormat": "XLSX"}')},   '0A000' ],
 	[ q{clari_export_submit('net_arr', options => '{"exportFormat": 1}')}, '0A000' ],
 	[ q{clari_export_activity('{"exportFormat": "CSV"}')},                '0A000' ],
 	[ q{clari_export('net_arr', '2026_Q1', '{"timePeriod": "2026_Q2"}')}, '22023' ],

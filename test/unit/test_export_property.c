@@ -111,7 +111,7 @@ static Answer
 draw_unreadable(uint64_t *chance)
 {
 	static const char *const bodies[] = {
-		"", "OK", "[null]", "{}", "null", "{\"jobId\":", "[{\"jobId\":\"1\"}]", "<html></html>", "{\"job\":{}}",
+		"", "OK", "[null", "{}", "null", "{\"jobId\":", "[{\"jobId\":\"1\"}", "<html></html>", "{\"job\":{}}",
 	};
 
 	return answer_http(200, bodies[draw_below(chance, sizeof(bodies) / sizeof(bodies[0]))]);

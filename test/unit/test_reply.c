@@ -173,6 +173,59 @@ takes_members_of_another_type_for_missing(void **state)
 }
 
 static void
+drops_times_that_are_none(void **state)
+{
+	static const struct
+	{
+		const char *time;
+		int64_t		expected;
+	}			times[] =
+	{
+		{"0", 0}, {"-1", 0}, {"1", 1}, {"1617830852000", INT64_C(1617830852000)}, {"1.617830852e12", INT64_C(1617830852000)},
+		{"1617830852000.7", INT64_C(1617830852000)}, {"253402300799999", INT64_C(253402300799999)}, {"253402300800000", 0},
+		{"1e16", 0}, {"9223372036854775807", 0}, {"9223372036854775808", 0}, {"1e400000", 0}, {"-9223372036854775809", 0},
+		{"\"1617830852000\"", 0}, {"null", 0}, {"true", 0}, {"[1]", 0},
+	};
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++)
+	{
+		char		body[256];
+		Job			job;
+
+		snprintf(body, sizeof(body), "{\"status\":\"DONE\",\"startTime\":%s,\"endTime\":%s,\"expiredTime\":%s}",
+				 times[i].time, times[i].time, times[i].time);
+		assert_true(read_job(body, &job));
+		assert_int_equal(job.start_time, times[i].expected);
+		assert_int_equal(job.end_time, times[i].expected);
+		assert_int_equal(job.expired_time, times[i].expected);
+	}
+}
+
+static void
+makes_texts_fit_to_be_shown(void **state)
+{
+	Job			job;
+
+	(void) state;
+	assert_true(read_job("{\"status\":\"D\\u0000NE\\u001b[1m\",\"title\":\"a\\nb\xff\\ud83d\",\"jobId\":\"1\\u0000\"}", &job));
+	assert_string_equal(job.status, "D?NE?[1m");
+	assert_string_equal(job.title, "a b??");
+	assert_string_equal(job.job_id, "");
+	assert_true(read_job("{\"status\":\"A_STATUS_OF_THIRTY_TWO_CHARACTERS\"}", &job));
+	assert_string_equal(job.status, "A_STATUS_OF_THIRTY_TWO_CHARACTE");
+	assert_int_equal(job.phase, JOB_IN_PROGRESS);
+	assert_false(job.known_status);
+}
+
+static void
+reads_a_job_after_a_byte_order_mark(void **state)
+{
+	(void) state;
+	check_whole_job("\xef\xbb\xbf" FLAT_JOB);
+}
+
+static void
 notes_truncated_cells_and_rows(void **state)
 {
 	Job			job;
@@ -192,7 +245,6 @@ refuses_what_is_no_job(void **state)
 		"{\"status\":\"\"}", "{\"status\":[\"DONE\"]}", "{\"status\":\"DONE\"} x", "{\"status\":\"DONE\"}{}",
 		"{\"status\":\"DONE\",}", "{\"status\":\"F\xc3\x89T\xc3\x89\",}", "{'status':'DONE'}",
 		"{\"status\":\"DONE\"", "<html>Bad Gateway</html>",
-		"{\"status\":\"A_STATUS_OF_THIRTY_TWO_CHARACTERS\"}",
 	};
 	Job			job;
 
@@ -373,23 +425,45 @@ stops_where_the_visitor_says(void **state)
 	assert_int_equal(visits.n, 1);
 }
 
-/* A list that turns out to be none has shown no more than the jobs before. */
 static void
-shows_no_entry_that_is_no_job(void **state)
+passes_over_entries_that_are_no_jobs(void **state)
+{
+	static const char *const odd[] = {
+		"null", "7", "\"DONE\"", "[]", "{}", "{\"status\":\"DONE\"}", "{\"jobId\":\"1\"}", "{\"jobId\":{},\"status\":\"DONE\"}",
+		"{\"jobId\":\"a b\",\"status\":\"DONE\"}", "{\"jobId\":\"\\u0000\",\"status\":\"DONE\"}", "{\"jobId\":-1,\"status\":\"DONE\"}",
+		"{\"jobId\":\"\xff\",\"status\":\"DONE\"}", "{\"jobId\":1e3,\"status\":\"DONE\"}", "{\"jobId\":\"1\",\"status\":[]}", "[[" FLAT_JOB "]]",
+	};
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++)
+	{
+		Visits		visits = {0};
+		char		body[4096];
+
+		snprintf(body, sizeof(body), "[%s," FLAT_JOB ",%s]", odd[i], odd[i]);
+		assert_true(read_list(body, &visits));
+		if (visits.n != 1)
+			fail_msg("%d jobs in %s", visits.n, body);
+		assert_string_equal(visits.last_id, JOB_ID);
+	}
+}
+
+/* No entry is shown of a list that turns out to be none. */
+static void
+shows_nothing_of_a_broken_list(void **state)
 {
 	Visits		visits = {0};
 
 	(void) state;
-	assert_false(read_list("[" FLAT_JOB ",{\"status\":\"DONE\"}," FLAT_JOB "]", &visits));
-	assert_int_equal(visits.n, 1);
+	assert_false(read_list("[" FLAT_JOB "," FLAT_JOB "", &visits));
+	assert_int_equal(visits.n, 0);
 }
 
 static void
 refuses_what_is_no_list_of_jobs(void **state)
 {
 	static const char *const bodies[] = {
-		"", "{}", "null", "{\"jobs\":[]}", "[null]", "[" FLAT_JOB ",{}]", "[" FLAT_JOB,
-		"[{\"status\":\"DONE\"}]", "[{\"jobId\":\"1\"}]", "<html></html>",
+		"", "{}", "null", "{\"jobs\":[]}", "[" FLAT_JOB, "[" FLAT_JOB ",]", FLAT_JOB, "7", "<html></html>",
 	};
 
 	(void) state;
@@ -611,13 +685,21 @@ main(void)
 		STATUS("cancelled_has_no_result", "CANCELLED", JOB_ENDED_WITHOUT_RESULT, true),
 		STATUS("aborted_has_no_result", "ABORTED", JOB_ENDED_WITHOUT_RESULT, true),
 		STATUS("any_other_status_is_in_progress", "REHEARSING", JOB_IN_PROGRESS, false),
-		STATUS("a_status_in_lower_case_is_another", "done", JOB_IN_PROGRESS, false),
+		STATUS("done_in_lower_case_is_done", "done", JOB_DONE, true),
+		STATUS("completed_in_any_case_is_done", "Completed", JOB_DONE, true),
+		STATUS("failed_in_lower_case_has_no_result", "failed", JOB_ENDED_WITHOUT_RESULT, true),
+		STATUS("cancelled_in_any_case_has_no_result", "CanceLLed", JOB_ENDED_WITHOUT_RESULT, true),
+		STATUS("a_part_of_a_status_is_another", "DON", JOB_IN_PROGRESS, false),
+		STATUS("a_longer_status_is_another", "DONEE", JOB_IN_PROGRESS, false),
 		cmocka_unit_test(reads_a_flat_job),
 		cmocka_unit_test(reads_a_wrapped_job),
 		cmocka_unit_test(reads_a_job_with_blanks_around),
 		cmocka_unit_test(reads_a_flat_job_with_a_member_called_job),
 		cmocka_unit_test(reads_a_job_with_its_status_alone),
 		cmocka_unit_test(takes_members_of_another_type_for_missing),
+		cmocka_unit_test(drops_times_that_are_none),
+		cmocka_unit_test(makes_texts_fit_to_be_shown),
+		cmocka_unit_test(reads_a_job_after_a_byte_order_mark),
 		cmocka_unit_test(notes_truncated_cells_and_rows),
 		cmocka_unit_test(refuses_what_is_no_job),
 		cmocka_unit_test(refuses_a_job_cut_anywhere),
@@ -629,7 +711,8 @@ main(void)
 		cmocka_unit_test(reads_a_list_in_both_forms),
 		cmocka_unit_test(reads_an_empty_list),
 		cmocka_unit_test(stops_where_the_visitor_says),
-		cmocka_unit_test(shows_no_entry_that_is_no_job),
+		cmocka_unit_test(passes_over_entries_that_are_no_jobs),
+		cmocka_unit_test(shows_nothing_of_a_broken_list),
 		cmocka_unit_test(refuses_what_is_no_list_of_jobs),
 		cmocka_unit_test(reads_a_cancellation),
 		cmocka_unit_test(refuses_what_is_no_cancellation),

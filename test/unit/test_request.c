@@ -125,7 +125,7 @@ sends_an_empty_object_by_default(void **state)
 	(void) state;
 	check_body(NULL, NULL, "{}");
 	check_body("{}", NULL, "{}");
-	check_body(" { } ", NULL, "{}");
+	check_body(" { } ", NULL, "{ }");
 }
 
 static void
@@ -135,29 +135,41 @@ adds_the_period(void **state)
 	check_body(NULL, "2026_Q3", "{\"timePeriod\":\"2026_Q3\"}");
 	check_body("{\"currency\":\"USD\"}", "2026_Q3", "{\"currency\":\"USD\",\"timePeriod\":\"2026_Q3\"}");
 	check_body("{\"timePeriod\":\"2026_Q3\"}", "2026_Q3", "{\"timePeriod\":\"2026_Q3\"}");
-	check_body(NULL, "a\"b\\", "{\"timePeriod\":\"a\\\"b\\\\\"}");
+	check_body(" { } ", "2026_Q3", "{ \"timePeriod\":\"2026_Q3\"}");
+	check_body("{\"currency\": \"USD\" }", "2026_Q3", "{\"currency\": \"USD\" ,\"timePeriod\":\"2026_Q3\"}");
+	check_body("{\"a\": {\"timePeriod\": \"x\"}}", "2026_Q3", "{\"a\": {\"timePeriod\": \"x\"},\"timePeriod\":\"2026_Q3\"}");
+	check_body(NULL, "a\"b\\\n\x01", "{\"timePeriod\":\"a\\\"b\\\\\\u000a\\u0001\"}");
+	check_body(NULL, "\xc3\xa9", "{\"timePeriod\":\"\xc3\xa9\"}");
 }
 
+/* As they are written: nobody knows better what Clari will read. */
 static void
-passes_options_in_claris_own_names(void **state)
+passes_options_unchanged(void **state)
 {
+	static const char *const options[] = {
+		"{\"typesToExport\": [\"forecast\", \"quota\"], \"scopeId\": \"1905::MGR\", "
+		"\"schedule\": \"ONCE\", \"includeHistorical\": true, \"exportFormat\": \"JSON\"}",
+		"{\"startDate\": \"2026-01-01T00:00:00+01:00\", \"unknown\": null, \"a/b\": \"\\u00e9\xc3\xa9\"}",
+		"{\"exportFormat\":\"CSV\"}",
+		"{\"limit\": 1.10, \"n\": [9007199254740993, 123456789012345678901234567890, 1e400000, -0.0, 1E-7, 0.1000000000000000055511151231257827]}",
+	};
+
 	(void) state;
-	check_body("{\"typesToExport\": [\"forecast\", \"quota\"], \"scopeId\": \"1905::MGR\", "
-			   "\"schedule\": \"ONCE\", \"includeHistorical\": true, \"exportFormat\": \"JSON\"}", NULL,
-			   "{\"typesToExport\":[\"forecast\",\"quota\"],\"scopeId\":\"1905::MGR\","
-			   "\"schedule\":\"ONCE\",\"includeHistorical\":true,\"exportFormat\":\"JSON\"}");
-	check_body("{\"startDate\": \"2026-01-01T00:00:00+01:00\", \"unknown\": null, \"a/b\": \"\\u00e9\"}", NULL,
-			   "{\"startDate\":\"2026-01-01T00:00:00+01:00\",\"unknown\":null,\"a/b\":\"\xc3\xa9\"}");
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+		check_body(options[i], NULL, options[i]);
+	check_body("{\"limit\": 1.10}", "2026_Q3", "{\"limit\": 1.10,\"timePeriod\":\"2026_Q3\"}");
 }
 
 static void
 refuses_another_format(void **state)
 {
 	(void) state;
-	check_fault("{\"exportFormat\":\"CSV\"}", NULL, REQUEST_FORMAT_NOT_JSON);
-	check_fault("{\"exportFormat\":\"json\"}", NULL, REQUEST_FORMAT_NOT_JSON);
-	check_fault("{\"exportFormat\":null}", NULL, REQUEST_FORMAT_NOT_JSON);
-	check_fault("{\"exportFormat\":[\"JSON\"]}", NULL, REQUEST_FORMAT_NOT_JSON);
+	check_fault("{\"exportFormat\":\"XLSX\"}", NULL, REQUEST_FORMAT_UNKNOWN);
+	check_fault("{\"exportFormat\":\"\"}", NULL, REQUEST_FORMAT_UNKNOWN);
+	check_fault("{\"exportFormat\":\"JSON\",\"exportFormat\":\"csv\"}", NULL, REQUEST_FORMAT_UNKNOWN);
+	check_fault("{\"exportFormat\":\"json\"}", NULL, REQUEST_FORMAT_UNKNOWN);
+	check_fault("{\"exportFormat\":null}", NULL, REQUEST_FORMAT_UNKNOWN);
+	check_fault("{\"exportFormat\":[\"JSON\"]}", NULL, REQUEST_FORMAT_UNKNOWN);
 }
 
 static void
@@ -203,7 +215,7 @@ finds_the_period_in_the_options(void **state)
 	char		time_period[8];
 
 	(void) state;
-	request_option_period("{\"timePeriod\":\"2026_Q3\"}", time_period, sizeof(time_period));
+	request_option("{\"timePeriod\":\"2026_Q3\"}", "timePeriod", time_period, sizeof(time_period));
 	assert_string_equal(time_period, "2026_Q3");
 }
 
@@ -219,9 +231,48 @@ finds_no_period_where_there_is_none(void **state)
 	{
 		char		time_period[8] = "before";
 
-		request_option_period(options[i], time_period, sizeof(time_period));
+		request_option(options[i], "timePeriod", time_period, sizeof(time_period));
 		assert_string_equal(time_period, "");
 	}
+}
+
+/* ----------
+ * Ids and limits
+ * ----------
+ */
+
+static void
+tells_job_ids(void **state)
+{
+	static const char *const ids[] = {"6073683781a6da229df71e00", "7", "a-b.c_d~e:f@g+h=i,j/k", "..",};
+	static const char *const others[] = {
+		"", " ", "a b", "a\n", "a\x7f", "\xc3\xa9", "a'b", "a\"b", "a\\b", "a;b", "$(x)", "`x`", "a&b", "a|b", "<a>", "a*", "a?b", "a%b", "a#b",
+	};
+	char		id[JOB_ID_SIZE + 1];
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)
+		assert_true(request_is_job_id(ids[i]));
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (request_is_job_id(others[i]))
+			fail_msg("taken for a job id: %s", others[i]);
+	memset(id, 'x', JOB_ID_SIZE);
+	id[JOB_ID_SIZE] = '\0';
+	assert_false(request_is_job_id(id));
+	id[JOB_ID_SIZE - 1] = '\0';
+	assert_true(request_is_job_id(id));
+}
+
+static void
+limits_replies(void **state)
+{
+	(void) state;
+	assert_int_equal(request_reply_limit(REQUEST_SUBMIT), 1024 * 1024);
+	assert_int_equal(request_reply_limit(REQUEST_STATUS), 1024 * 1024);
+	assert_int_equal(request_reply_limit(REQUEST_CANCEL), 1024 * 1024);
+	assert_int_equal(request_reply_limit(REQUEST_LIMITS), 1024 * 1024);
+	assert_int_equal(request_reply_limit(REQUEST_RESULT), 1024 * 1024);
+	assert_int_equal(request_reply_limit(REQUEST_JOBS), 16 * 1024 * 1024);
 }
 
 int
@@ -242,13 +293,15 @@ main(void)
 		cmocka_unit_test(refuses_a_path_that_does_not_fit),
 		cmocka_unit_test(sends_an_empty_object_by_default),
 		cmocka_unit_test(adds_the_period),
-		cmocka_unit_test(passes_options_in_claris_own_names),
+		cmocka_unit_test(passes_options_unchanged),
 		cmocka_unit_test(refuses_another_format),
 		cmocka_unit_test(refuses_a_contradicting_period),
 		cmocka_unit_test(refuses_options_that_are_no_object),
 		cmocka_unit_test(refuses_a_body_that_does_not_fit),
 		cmocka_unit_test(finds_the_period_in_the_options),
 		cmocka_unit_test(finds_no_period_where_there_is_none),
+		cmocka_unit_test(tells_job_ids),
+		cmocka_unit_test(limits_replies),
 	};
 
 	return cmocka_run_group_tests(request, NULL, NULL);

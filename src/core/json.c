@@ -1,0 +1,725 @@
+/*
+ * json.c
+ *		Reading JSON where it lies, without a tree of it.
+ */
+#include "core/json.h"
+
+#include <string.h>
+
+#define BYTE_ORDER_MARK		"\xEF\xBB\xBF"
+#define NOT_A_CHARACTER		UINT32_MAX
+#define LAST_CHARACTER		0x10FFFF
+
+/* Members that are looked for have shorter names. */
+#define NAME_SIZE			64
+
+/* A longer number, or one with a longer exponent, is of no use to anybody. */
+#define LONGEST_NUMBER		1000
+#define LONGEST_EXPONENT	3
+
+typedef struct Scanner
+{
+	const char *at;
+	const char *end;
+} Scanner;
+
+static bool
+at_end(const Scanner *scanner)
+{
+	return scanner->at == scanner->end;
+}
+
+/* The next byte; 0, which begins no token, at the end. */
+static char
+peek(const Scanner *scanner)
+{
+	return at_end(scanner) ? '\0' : *scanner->at;
+}
+
+static bool
+skip(Scanner *scanner, char c)
+{
+	if (at_end(scanner) || *scanner->at != c)
+		return false;
+	scanner->at++;
+	return true;
+}
+
+static void
+skip_blanks(Scanner *scanner)
+{
+	while (!at_end(scanner) && (*scanner->at == ' ' || *scanner->at == '\t' ||
+								*scanner->at == '\n' || *scanner->at == '\r'))
+		scanner->at++;
+}
+
+static bool
+is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+static int
+hex_digit(char c)
+{
+	if (is_digit(c))
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* ----------
+ * The grammar
+ * ----------
+ */
+
+static bool
+skip_escape(Scanner *scanner)
+{
+	char		c = peek(scanner);
+
+	if (c == '\0' || strchr("\"\\/bfnrtu", c) == NULL)
+		return false;
+	scanner->at++;
+	for (int i = 0; c == 'u' && i < 4; i++)
+	{
+		if (hex_digit(peek(scanner)) < 0)
+			return false;
+		scanner->at++;
+	}
+	return true;
+}
+
+static bool
+skip_string(Scanner *scanner)
+{
+	if (!skip(scanner, '"'))
+		return false;
+	while (!at_end(scanner))
+	{
+		char		c = *scanner->at++;
+
+		if (c == '"')
+			return true;
+		if (c == '\\' && !skip_escape(scanner))
+			return false;
+	}
+	return false;
+}
+
+static bool
+skip_digits(Scanner *scanner)
+{
+	const char *start = scanner->at;
+
+	while (is_digit(peek(scanner)))
+		scanner->at++;
+	return scanner->at > start;
+}
+
+static bool
+skip_number(Scanner *scanner)
+{
+	skip(scanner, '-');
+	if (!skip(scanner, '0') && !skip_digits(scanner))
+		return false;
+	if (skip(scanner, '.') && !skip_digits(scanner))
+		return false;
+	if (!skip(scanner, 'e') && !skip(scanner, 'E'))
+		return true;
+	if (!skip(scanner, '+'))
+		skip(scanner, '-');
+	return skip_digits(scanner);
+}
+
+static bool
+skip_word(Scanner *scanner, const char *word)
+{
+	size_t		length = strlen(word);
+
+	if ((size_t) (scanner->end - scanner->at) < length || memcmp(scanner->at, word, length) != 0)
+		return false;
+	scanner->at += length;
+	return true;
+}
+
+static bool
+skip_scalar(Scanner *scanner)
+{
+	switch (peek(scanner))
+	{
+		case '"':
+			return skip_string(scanner);
+		case 't':
+			return skip_word(scanner, "true");
+		case 'f':
+			return skip_word(scanner, "false");
+		case 'n':
+			return skip_word(scanner, "null");
+		default:
+			return skip_number(scanner);
+	}
+}
+
+/* A member's name and the colon after it. */
+static bool
+skip_name(Scanner *scanner)
+{
+	skip_blanks(scanner);
+	if (!skip_string(scanner))
+		return false;
+	skip_blanks(scanner);
+	return skip(scanner, ':');
+}
+
+/* The arrays and objects that are open: a bit each, set for an object. */
+typedef struct Nesting
+{
+	unsigned char is_object[JSON_MAX_NESTING / 8];
+	size_t		depth;
+} Nesting;
+
+static bool
+in_object(const Nesting *nesting)
+{
+	size_t		top = nesting->depth - 1;
+
+	return (nesting->is_object[top / 8] >> top % 8 & 1) != 0;
+}
+
+static bool
+open_container(Nesting *nesting, bool is_object)
+{
+	size_t		top = nesting->depth;
+
+	if (top == JSON_MAX_NESTING)
+		return false;
+	nesting->is_object[top / 8] &= (unsigned char) ~(1 << top % 8);
+	nesting->is_object[top / 8] |= (unsigned char) (is_object << top % 8);
+	nesting->depth++;
+	return true;
+}
+
+static bool
+skip_end(Scanner *scanner, Nesting *nesting)
+{
+	if (nesting->depth == 0)
+		return false;
+	skip_blanks(scanner);
+	if (!skip(scanner, in_object(nesting) ? '}' : ']'))
+		return false;
+	nesting->depth--;
+	return true;
+}
+
+/*
+ * Go over what ends a value, up to where the next one begins or the outermost
+ * one has ended.
+ */
+static bool
+skip_to_next(Scanner *scanner, Nesting *nesting)
+{
+	while (skip_end(scanner, nesting))
+		;
+	return nesting->depth == 0 ||
+		(skip(scanner, ',') && (!in_object(nesting) || skip_name(scanner)));
+}
+
+/* Go over one value, blanks before it included. */
+static bool
+skip_value(Scanner *scanner)
+{
+	Nesting		nesting;
+
+	nesting.depth = 0;
+	do
+	{
+		char		c;
+
+		skip_blanks(scanner);
+		c = peek(scanner);
+		if (c == '{' || c == '[')
+		{
+			scanner->at++;
+			if (!open_container(&nesting, c == '{'))
+				return false;
+			if (!skip_end(scanner, &nesting))
+			{
+				/* Its first value comes now. */
+				if (c == '{' && !skip_name(scanner))
+					return false;
+				continue;
+			}
+		}
+		else if (!skip_scalar(scanner))
+			return false;
+		if (!skip_to_next(scanner, &nesting))
+			return false;
+	} while (nesting.depth > 0);
+	return true;
+}
+
+static bool
+read_value(Scanner *scanner, Json *value)
+{
+	skip_blanks(scanner);
+	value->text = scanner->at;
+	if (!skip_value(scanner))
+		return false;
+	value->size = (size_t) (scanner->at - value->text);
+	return true;
+}
+
+bool
+json_read(const char *text, size_t size, Json *value)
+{
+	Scanner		scanner = {text, text + size};
+
+	skip_word(&scanner, BYTE_ORDER_MARK);
+	if (read_value(&scanner, value))
+	{
+		skip_blanks(&scanner);
+		if (at_end(&scanner))
+			return true;
+	}
+	*value = (Json) {NULL, 0};
+	return false;
+}
+
+/* ----------
+ * Characters
+ * ----------
+ */
+
+/* The length of a UTF-8 sequence by its first byte; 0 for none. */
+static size_t
+utf8_length(unsigned char first)
+{
+	if (first < 0x80)
+		return 1;
+	if (first >= 0xC2 && first <= 0xDF)
+		return 2;
+	if (first >= 0xE0 && first <= 0xEF)
+		return 3;
+	return first >= 0xF0 && first <= 0xF4 ? 4 : 0;
+}
+
+/* Read a character of UTF-8; a byte that belongs to none is not a character. */
+static uint32_t
+read_utf8(Scanner *scanner)
+{
+	static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
+	unsigned char first = (unsigned char) *scanner->at++;
+	size_t		length = utf8_length(first);
+	uint32_t	c = length < 2 ? first : first & (0xFFu >> (length + 1));
+
+	if (length == 0 || length - 1 > (size_t) (scanner->end - scanner->at))
+		return NOT_A_CHARACTER;
+	for (size_t i = 0; i + 1 < length; i++)
+	{
+		unsigned char next = (unsigned char) scanner->at[i];
+
+		if ((next & 0xC0) != 0x80)
+			return NOT_A_CHARACTER;
+		c = c << 6 | (next & 0x3F);
+	}
+	if (c < smallest[length] || c > LAST_CHARACTER || (c >= 0xD800 && c <= 0xDFFF))
+		return NOT_A_CHARACTER;
+	scanner->at += length - 1;
+	return c;
+}
+
+/* Four hexadecimal digits; not a character where there are fewer. */
+static uint32_t
+read_hex(Scanner *scanner)
+{
+	uint32_t	c = 0;
+
+	for (int i = 0; i < 4; i++)
+	{
+		if (hex_digit(peek(scanner)) < 0)
+			return NOT_A_CHARACTER;
+		c = c << 4 | (uint32_t) hex_digit(*scanner->at++);
+	}
+	return c;
+}
+
+/* Read \uXXXX, of which the \u is read, and its second half if it has one. */
+static uint32_t
+read_unicode_escape(Scanner *scanner)
+{
+	uint32_t	c = read_hex(scanner);
+	Scanner		second = *scanner;
+	uint32_t	low;
+
+	if (c < 0xD800 || c > 0xDFFF)
+		return c;
+	if (c >= 0xDC00 || !skip_word(&second, "\\u"))
+		return NOT_A_CHARACTER;
+	low = read_hex(&second);
+	if (low < 0xDC00 || low > 0xDFFF)
+		return NOT_A_CHARACTER;
+	*scanner = second;
+	return 0x10000 + ((c - 0xD800) << 10) + (low - 0xDC00);
+}
+
+/* Read a character of a JSON string, of whose inside something is left. */
+static uint32_t
+read_character(Scanner *scanner)
+{
+	char		escaped;
+
+	if (!skip(scanner, '\\'))
+		return read_utf8(scanner);
+	if (at_end(scanner))
+		return NOT_A_CHARACTER;
+	escaped = *scanner->at++;
+	switch (escaped)
+	{
+		case 'b':
+			return '\b';
+		case 'f':
+			return '\f';
+		case 'n':
+			return '\n';
+		case 'r':
+			return '\r';
+		case 't':
+			return '\t';
+		case 'u':
+			return read_unicode_escape(scanner);
+		case '"':
+		case '\\':
+		case '/':
+			return (unsigned char) escaped;
+		default:
+			return NOT_A_CHARACTER;
+	}
+}
+
+/* Whether a character is not seen, but does something to a terminal or a log. */
+static bool
+acts_unseen(uint32_t c)
+{
+	return c < 0x20 || (c >= 0x7F && c <= 0x9F) ||
+		c == 0x061C || c == 0x200E || c == 0x200F ||	/* marks of direction */
+		(c >= 0x2028 && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069) ||
+		c == 0xFEFF;
+}
+
+static uint32_t
+shown_character(uint32_t c)
+{
+	if (c == '\t' || c == '\n' || c == '\r')
+		return ' ';
+	return c == NOT_A_CHARACTER || acts_unseen(c) ? '?' : c;
+}
+
+static size_t
+write_utf8(uint32_t c, char out[4])
+{
+	if (c < 0x80)
+	{
+		out[0] = (char) c;
+		return 1;
+	}
+	if (c < 0x800)
+	{
+		out[0] = (char) (0xC0 | c >> 6);
+		out[1] = (char) (0x80 | (c & 0x3F));
+		return 2;
+	}
+	if (c < 0x10000)
+	{
+		out[0] = (char) (0xE0 | c >> 12);
+		out[1] = (char) (0x80 | (c >> 6 & 0x3F));
+		out[2] = (char) (0x80 | (c & 0x3F));
+		return 3;
+	}
+	out[0] = (char) (0xF0 | c >> 18);
+	out[1] = (char) (0x80 | (c >> 12 & 0x3F));
+	out[2] = (char) (0x80 | (c >> 6 & 0x3F));
+	out[3] = (char) (0x80 | (c & 0x3F));
+	return 4;
+}
+
+/* ----------
+ * Values
+ * ----------
+ */
+
+JsonType
+json_type(Json value)
+{
+	if (value.text == NULL)
+		return JSON_NONE;
+	switch (value.text[0])
+	{
+		case 'n':
+			return JSON_NULL;
+		case 't':
+		case 'f':
+			return JSON_BOOLEAN;
+		case '"':
+			return JSON_STRING;
+		case '[':
+			return JSON_ARRAY;
+		case '{':
+			return JSON_OBJECT;
+		default:
+			return JSON_NUMBER;
+	}
+}
+
+bool
+json_is_true(Json value)
+{
+	return value.text != NULL && value.text[0] == 't';
+}
+
+/* What is between the brackets or quotes around a value. */
+static Scanner
+inside(Json value)
+{
+	return (Scanner) {value.text + 1, value.text + value.size - 1};
+}
+
+bool
+json_text(Json string, char *out, size_t size)
+{
+	Scanner		scanner = inside(string);
+	size_t		used = 0;
+
+	while (!at_end(&scanner))
+	{
+		char		bytes[4];
+		size_t		length = write_utf8(shown_character(read_character(&scanner)), bytes);
+
+		if (used + length >= size)
+		{
+			out[used] = '\0';
+			return false;
+		}
+		memcpy(out + used, bytes, length);
+		used += length;
+	}
+	out[used] = '\0';
+	return true;
+}
+
+static bool
+is_called(Json name, const char *expected)
+{
+	char		text[NAME_SIZE];
+
+	if (memchr(name.text, '\\', name.size) != NULL)
+		return json_text(name, text, sizeof(text)) && strcmp(text, expected) == 0;
+	return name.size == strlen(expected) + 2 && memcmp(name.text + 1, expected, name.size - 2) == 0;
+}
+
+void
+json_members(Json object, const char *const names[], Json values[], int n)
+{
+	Scanner		scanner;
+	Json		name;
+	Json		value;
+
+	for (int i = 0; i < n; i++)
+		values[i] = (Json) {NULL, 0};
+	if (json_type(object) != JSON_OBJECT)
+		return;
+	scanner = inside(object);
+	while (read_value(&scanner, &name))
+	{
+		skip_blanks(&scanner);
+		skip(&scanner, ':');
+		if (!read_value(&scanner, &value))
+			return;
+		for (int i = 0; i < n; i++)
+			if (is_called(name, names[i]))
+				values[i] = value;
+		skip_blanks(&scanner);
+		skip(&scanner, ',');
+	}
+}
+
+Json
+json_member(Json object, const char *name)
+{
+	Json		value;
+
+	json_members(object, &name, &value, 1);
+	return value;
+}
+
+/* What is left of an array begins with its bracket, or with a comma. */
+bool
+json_next(Json *rest, Json *element)
+{
+	Scanner		scanner;
+
+	if (rest->size < 2 || (rest->text[0] != '[' && rest->text[0] != ','))
+		return false;
+	scanner = inside(*rest);
+	if (!read_value(&scanner, element))
+		return false;
+	skip_blanks(&scanner);
+	rest->text = scanner.at;
+	rest->size = (size_t) (scanner.end - scanner.at) + 1;
+	return true;
+}
+
+/* The exponent of a number, cut where no number that counts has it. */
+static int64_t
+read_exponent(Scanner *scanner)
+{
+	int64_t		exponent = 0;
+	bool		negative = peek(scanner) == '-';
+
+	if (!skip(scanner, '+'))
+		skip(scanner, '-');
+	for (; is_digit(peek(scanner)); scanner->at++)
+		if (exponent < INT32_MAX)
+			exponent = exponent * 10 + (*scanner->at - '0');
+	return negative ? -exponent : exponent;
+}
+
+int64_t
+json_integer(Json number)
+{
+	Scanner		scanner = {number.text, number.text + number.size};
+	bool		negative = skip(&scanner, '-');
+	Scanner		digits = scanner;
+	int64_t		n_digits;		/* before the decimal point */
+	uint64_t	value = 0;
+	uint64_t	limit = negative ? (uint64_t) INT64_MAX + 1 : INT64_MAX;
+
+	skip_digits(&scanner);
+	n_digits = scanner.at - digits.at;
+	if (skip(&scanner, '.'))
+		skip_digits(&scanner);
+	digits.end = scanner.at;
+	if (skip(&scanner, 'e') || skip(&scanner, 'E'))
+		n_digits += read_exponent(&scanner);
+
+	/* After the digits there are come zeros. */
+	for (; n_digits > 0 && (value > 0 || !at_end(&digits)); n_digits--)
+	{
+		uint64_t	digit;
+
+		skip(&digits, '.');
+		digit = at_end(&digits) ? 0 : (uint64_t) (*digits.at++ - '0');
+		if (value > (limit - digit) / 10)
+		{
+			value = limit;
+			break;
+		}
+		value = value * 10 + digit;
+	}
+	if (!negative)
+		return (int64_t) value;
+	return value > INT64_MAX ? INT64_MIN : -(int64_t) value;
+}
+
+/* ----------
+ * Cleaning
+ * ----------
+ */
+
+/* Whether the secret is here; *scanner then goes on behind it. */
+static bool
+skip_secret(Scanner *scanner, const char *secret)
+{
+	Scanner		text = *scanner;
+	Scanner		expected = {secret, secret + strlen(secret)};
+
+	while (!at_end(&expected))
+		if (at_end(&text) || *text.at == '"' || read_character(&text) != read_utf8(&expected))
+			return false;
+	*scanner = text;
+	return true;
+}
+
+/* The text that is cleaned belongs to whoever may write it. */
+static char *
+writable(const char *text)
+{
+	return (char *) (uintptr_t) text;
+}
+
+static void
+overwrite(const char *from, const Scanner *to, char c)
+{
+	memset(writable(from), c, (size_t) (to->at - from));
+}
+
+/* Replace a character that jsonb or the database's encoding would refuse. */
+static void
+clean_character(Scanner *scanner)
+{
+	const char *start = scanner->at;
+	bool		is_escape = *start == '\\';
+	uint32_t	c = read_character(scanner);
+
+	if (is_escape && (c == 0 || c == NOT_A_CHARACTER) && scanner->at - start == 6)
+		memcpy(writable(start), "\\u003f", 6);
+	else if (!is_escape && (c == NOT_A_CHARACTER || c < 0x20))
+		overwrite(start, scanner, (char) shown_character(c));
+}
+
+/* Clean the inside of a string, up to its closing quote. */
+static void
+clean_string(Scanner *scanner, const char *secret)
+{
+	while (!at_end(scanner) && *scanner->at != '"')
+	{
+		const char *start = scanner->at;
+
+		if (secret != NULL && skip_secret(scanner, secret))
+			overwrite(start, scanner, '*');
+		else
+			clean_character(scanner);
+	}
+	skip(scanner, '"');
+}
+
+static bool
+is_of_use(const char *number, const char *end)
+{
+	const char *exponent = memchr(number, 'e', (size_t) (end - number));
+
+	if (exponent == NULL)
+		exponent = memchr(number, 'E', (size_t) (end - number));
+	return end - number <= LONGEST_NUMBER &&
+		(exponent == NULL || end - exponent - 1 <= LONGEST_EXPONENT);
+}
+
+static void
+clean_number(Scanner *scanner)
+{
+	const char *start = scanner->at;
+
+	if (!skip_number(scanner) || is_of_use(start, scanner->at))
+		return;
+	overwrite(start, scanner, ' ');
+	memcpy(writable(start), "null", 4);
+}
+
+void
+json_clean(char *body, size_t size, const char *secret)
+{
+	Scanner		scanner = {body, body + size};
+
+	if (secret != NULL && secret[0] == '\0')
+		secret = NULL;
+	while (!at_end(&scanner))
+	{
+		if (skip(&scanner, '"'))
+			clean_string(&scanner, secret);
+		else if (*scanner.at == '-' || is_digit(*scanner.at))
+			clean_number(&scanner);
+		else
+			scanner.at++;
+	}
+}

@@ -38,6 +38,7 @@
 #include "account.h"
 #include "core/base_url.h"
 #include "interval.h"
+#include "secret_statements.h"
 
 #define API_KEY_MAX_LENGTH	4096
 #define TEXT_MAX_LENGTH		1024
@@ -324,7 +325,7 @@ clari_export_fdw_validator(PG_FUNCTION_ARGS)
 
 	/* The statement holds the key: pg_stat_activity shall not show it. */
 	if (catalog == MAPPING)
-		pgstat_report_activity(STATE_RUNNING, "<USER MAPPING command, text hidden>");
+		pgstat_report_activity(STATE_RUNNING, HIDDEN_STATEMENT);
 
 	foreach(cell, options)
 		check_option(lfirst(cell), catalog, account);

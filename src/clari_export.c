@@ -10,6 +10,7 @@
 
 #include "fault.h"
 #include "lane.h"
+#include "secret_statements.h"
 #include "settings.h"
 #include "stat.h"
 #include "wake.h"
@@ -64,5 +65,6 @@ _PG_init(void)
 		return;
 	install_shared_memory_hooks();
 	wake_install_hooks();
+	secret_statements_install_hooks();
 	worker_register_launcher();
 }

@@ -291,11 +291,22 @@ log_reply(const Task *task, RequestKind request)
 		 request_method(request), path, export->http_status, news, plan);
 }
 
+/* Have a result read as soon as it is there, so that the machine knows what came. */
+static ResultReading
+read_result(Task *task, RequestKind request, const Reply *reply)
+{
+	if (request != REQUEST_RESULT || reply->delivery != DELIVERY_REPLIED || reply->http_status != 200 ||
+		task->hooks->read_result == NULL)
+		return RESULT_NOT_READ;
+	return task->hooks->read_result(task, reply);
+}
+
 static void
 take_reply(Task *task, const Reply *reply)
 {
 	const char *step = export_step_name(task->export.step);
 	RequestKind request = task->action.request;
+	Reply		known = *reply;
 
 	FAULT_POINT("at_reply", step);
 	if (task->export.step == STEP_LOOK_UP && task->hooks->before_look_up != NULL)
@@ -303,7 +314,8 @@ take_reply(Task *task, const Reply *reply)
 	if (task->export.step == STEP_LOOK_UP && lane_open_submissions(&task->ticket) > 1)
 		task->export.contested = true;
 
-	task->action = export_reply(&task->export, reply, http_now());
+	known.reading = read_result(task, request, reply);
+	task->action = export_reply(&task->export, &known, http_now());
 	task->due = task->action.not_before;
 	count_reply(task, reply);
 	inform_lane(task, reply);

@@ -10,6 +10,7 @@
 #define CLARI_ENGINE_H
 
 #include "lib/ilist.h"
+#include "utils/jsonb.h"
 
 #include "account.h"
 #include "core/export.h"
@@ -33,6 +34,12 @@ typedef struct TaskHooks
 
 	/* A lost submission's reply is about to be read: name others' jobs. */
 	void		(*before_look_up) (Task *task);
+
+	/*
+	 * A result arrived, complete: say what it is, and keep it (result_read).
+	 * Without the hook it is read when it is asked for.
+	 */
+	ResultReading (*read_result) (Task *task, const Reply *reply);
 
 	/* A reply was taken in; task->due is when the next request goes out. */
 	void		(*progressed) (Task *task);
@@ -68,6 +75,9 @@ struct Task
 	Transfer   *transfer;		/* NULL between requests; the last one's stays
 								 * when the task is finished */
 	bool		warned_of_status;
+
+	Jsonb	   *result;			/* what was read, in the task's context */
+	struct Failure *result_failure; /* or why it was not */
 };
 
 /*

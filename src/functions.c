@@ -98,6 +98,7 @@ add_job_to_interrupt(void *arg)
 
 static const TaskHooks waiting_hooks = {
 	.held = report_hold,
+	.read_result = result_read,
 };
 
 /* Run a task to its end; what came of it is in task->export. */
@@ -308,6 +309,16 @@ run_export(Task *task, Failure **failure)
 	return result;
 }
 
+/* End a task and keep its result. */
+static Datum
+keep_result(Task *task, Jsonb *result)
+{
+	Datum		kept = PointerGetDatum(pg_detoast_datum_copy((struct varlena *) result));
+
+	engine_remove(task);
+	return kept;
+}
+
 static Datum
 export_or_raise(const Submission *submission, const char *server_name)
 {
@@ -317,8 +328,7 @@ export_or_raise(const Submission *submission, const char *server_name)
 
 	if (failure != NULL)
 		failure_raise(failure);
-	engine_remove(task);
-	return JsonbPGetDatum(result);
+	return keep_result(task, result);
 }
 
 /* ----------
@@ -444,12 +454,14 @@ clari_export_result(PG_FUNCTION_ARGS)
 {
 	char	   *job_id = required_text_arg(fcinfo, 0, "job_id");
 	Task	   *task = new_job_task(server_arg(fcinfo, 1), GetUserId(), GOAL_RESULT, job_id);
+	Failure    *failure;
 	Jsonb	   *result;
 
 	run_or_raise(task);
-	result = reply_as_jsonb(task);
-	engine_remove(task);
-	PG_RETURN_JSONB_P(result);
+	result = result_of_export(task, &failure);
+	if (failure != NULL)
+		failure_raise(failure);
+	return keep_result(task, result);
 }
 
 char *

@@ -462,7 +462,7 @@ write_failure(RowWrite *row, const Failure *failure)
 static void
 write_result(RowWrite *row)
 {
-	const Task *task = row->item->task;
+	Task	   *task = row->item->task;
 	Failure    *failure;
 	Jsonb	   *result = result_of_export(task, &failure);
 

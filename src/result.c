@@ -6,11 +6,15 @@
 
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
 
+#include "core/json.h"
 #include "result.h"
+
+#define BYTE_ORDER_MARK	"\xEF\xBB\xBF"
 
 /* ----------
  * Text to jsonb
@@ -21,6 +25,7 @@
 static Jsonb *
 parse_body(const Reply *reply)
 {
+	const char *body = reply->body;
 	char	   *text;
 
 	if (reply->body_size > MaxAllocSize - 1)
@@ -31,7 +36,9 @@ parse_body(const Reply *reply)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
 				 errmsg("the reply contains a zero byte")));
-	text = pg_any_to_server(reply->body, (int) reply->body_size, PG_UTF8);
+	if (strncmp(body, BYTE_ORDER_MARK, strlen(BYTE_ORDER_MARK)) == 0)
+		body += strlen(BYTE_ORDER_MARK);
+	text = pg_any_to_server(body, (int) strlen(body), PG_UTF8);
 	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
 }
 
@@ -243,15 +250,123 @@ result_check_period(Jsonb *result, const char *time_period)
 	return failure;
 }
 
+/* ----------
+ * What is a result
+ * ----------
+ */
+
+static bool
+has_array(JsonbContainer *object, const char *name)
+{
+	JsonbValue *value = member(object, name);
+
+	return value != NULL && value->type == jbvBinary && JsonContainerIsArray(value->val.binary.data);
+}
+
+/* Whether a value is an array of objects and of nothing else. */
+static bool
+is_array_of_objects(JsonbContainer *array)
+{
+	JsonbIterator *iterator;
+	JsonbIteratorToken token;
+	JsonbValue	element;
+
+	if (!JsonContainerIsArray(array) || JsonContainerIsScalar(array))
+		return false;
+	iterator = JsonbIteratorInit(array);
+	while ((token = JsonbIteratorNext(&iterator, &element, true)) != WJB_DONE)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (token == WJB_ELEM && (element.type != jbvBinary || !JsonContainerIsObject(element.val.binary.data)))
+			return false;
+	}
+	return true;
+}
+
+static bool
+is_result_of_kind(JsonbContainer *result, ExportKind kind)
+{
+	switch (kind)
+	{
+		case EXPORT_ACTIVITY:
+			return has_array(result, "activities");
+		case EXPORT_AUDIT_EVENTS:
+			return has_array(result, "items");
+		default:
+			return has_array(result, "entries") || is_array_of_objects(result);
+	}
+}
+
+/* A job that is known by its id alone may be of any kind. */
+static bool
+is_result(JsonbContainer *result, const Export *export)
+{
+	if (export->goal != GOAL_RESULT)
+		return is_result_of_kind(result, export->kind);
+	return is_result_of_kind(result, EXPORT_FORECAST) || is_result_of_kind(result, EXPORT_ACTIVITY) ||
+		is_result_of_kind(result, EXPORT_AUDIT_EVENTS);
+}
+
+static Failure *
+wrong_shape(const Reply *reply)
+{
+	Failure    *failure = failure_make(ERRCODE_CLARI_BAD_RESPONSE,
+									   "the reply from Clari is not the result of an export");
+	ClariError	words;
+
+	reply_error(reply->body, reply->body_size, &words);
+	failure->detail = words.code[0] != '\0' || words.message[0] != '\0' ?
+		psprintf("It says: %s %s", text_from_clari(words.code), text_from_clari(words.message)) :
+		pstrdup("It has neither entries, activities or items, nor rows.");
+	return failure;
+}
+
+static ResultReading
+judge(Task *task, const Reply *reply)
+{
+	Failure    *failure;
+	Json		json;
+
+	task->result = result_to_jsonb(reply, &failure);
+	task->result_failure = failure;
+	if (failure != NULL && !failure->never_fits && !json_read(reply->body, reply->body_size, &json))
+		return RESULT_UNREADABLE;
+	if (failure != NULL)
+	{
+		failure->never_fits = true;
+		return RESULT_NOT_STORABLE;
+	}
+	if (is_result(&task->result->root, &task->export))
+		return RESULT_GOOD;
+	task->result_failure = wrong_shape(reply);
+	return RESULT_WRONG_SHAPE;
+}
+
+ResultReading
+result_read(Task *task, const Reply *reply)
+{
+	MemoryContext old_context = MemoryContextSwitchTo(task->context);
+	ResultReading reading = judge(task, reply);
+
+	MemoryContextSwitchTo(old_context);
+	return reading;
+}
+
 /* Only a forecast has a period to check. */
 Jsonb *
-result_of_export(const Task *task, Failure **failure)
+result_of_export(Task *task, Failure **failure)
 {
-	Jsonb	   *result = result_to_jsonb(task_last_reply(task), failure);
-
-	if (*failure == NULL && task->export.kind == EXPORT_FORECAST)
-		*failure = result_check_period(result, task->export.time_period);
+	if (task->result == NULL && task->result_failure == NULL)
+		result_read(task, task_last_reply(task));
+	*failure = NULL;
+	if (task->result_failure != NULL)
+	{
+		*failure = palloc(sizeof(Failure));
+		**failure = *task->result_failure;
+	}
+	else if (task->export.kind == EXPORT_FORECAST)
+		*failure = result_check_period(task->result, task->export.time_period);
 	if (*failure != NULL)
 		failure_add_job(*failure, task);
-	return *failure == NULL ? result : NULL;
+	return *failure == NULL ? task->result : NULL;
 }

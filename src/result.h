@@ -30,10 +30,17 @@ extern char *result_job_status(Jsonb *job);
 extern Failure *result_check_period(Jsonb *result, const char *time_period);
 
 /*
- * The result of a finished export, checked, or NULL with *failure set (RC008,
- * RC010).
+ * Read a result: good, it is kept in the task. Anything that is not what the
+ * export's kind says leaves the failure (RC008) there. May raise an error, and
+ * needs a transaction.
  */
-extern Jsonb *result_of_export(const Task *task, Failure **failure);
+extern ResultReading result_read(Task *task, const Reply *reply);
+
+/*
+ * The result of a finished export, checked, or NULL with *failure set (RC008,
+ * RC010). It lives as long as the task.
+ */
+extern Jsonb *result_of_export(Task *task, Failure **failure);
 
 /*
  * A text of Clari's (UTF-8) in the database's encoding; characters that it

@@ -42,6 +42,7 @@ typedef struct QueueLane
 
 static QueueScope scope;
 static int	requests_left;
+static bool starts_more;
 static dlist_head lanes = DLIST_STATIC_INIT(lanes);
 static MemoryContext dispatcher_context = NULL;
 static MemoryContext pass_context = NULL;
@@ -359,7 +360,7 @@ start_next(QueueLane *lane)
 {
 	report_pauses(lane);
 	lane->has_waiting = false;
-	while (requests_left > 0)
+	while (starts_more && requests_left > 0)
 	{
 		Request    *request = next_request(lane);
 		LaneVerdict verdict = lane_look(&lane->ticket);
@@ -490,6 +491,7 @@ dispatcher_start(const QueueScope *requests_in_scope, int max_requests)
 										 ALLOCSET_DEFAULT_SIZES);
 	scope = *requests_in_scope;
 	requests_left = max_requests;
+	starts_more = true;
 	next_look = 0;
 }
 
@@ -554,6 +556,12 @@ dispatcher_prune(void)
 		return;
 	queue_prune(&scope, retention);
 	queue_end(false);
+}
+
+void
+dispatcher_start_no_more(void)
+{
+	starts_more = false;
 }
 
 int

@@ -27,6 +27,9 @@ extern void dispatcher_step(Instant until, bool look);
 /* Delete finished requests in scope that clari_export.request_retention no longer keeps. */
 extern void dispatcher_prune(void);
 
+/* Start no more requests; those being worked on go on. */
+extern void dispatcher_start_no_more(void);
+
 /* How many requests are being worked on. */
 extern int	dispatcher_running(void);
 

@@ -17,6 +17,15 @@
 #include "http.h"
 #include "interval.h"
 
+/* The deadline has come: only a submission that is on its way is waited for. */
+static void
+finish_submissions(void)
+{
+	dispatcher_start_no_more();
+	while (dispatcher_is_submitting())
+		dispatcher_step(INSTANT_NEVER, false);
+}
+
 /*
  * Dispatch until there is nothing to do before the deadline. With a deadline
  * that includes requests which become due until then; without, those that are
@@ -37,7 +46,8 @@ drain(Instant deadline)
 		idle_until = dispatcher_idle_until(has_deadline);
 		if (idle_until == INSTANT_NEVER || idle_until >= deadline)
 			break;
-	} while (http_now() < deadline || dispatcher_is_submitting());
+	} while (http_now() < deadline);
+	finish_submissions();
 }
 
 static void

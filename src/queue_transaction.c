@@ -86,20 +86,18 @@ start_transaction(void)
 		StartTransactionCommand();
 		PushActiveSnapshot(GetTransactionSnapshot());
 	}
-	if (mode != QUEUE_SESSION_TRANSACTIONS && SPI_connect() != SPI_OK_CONNECT)
+	/* In a procedure within its own connection, which keeps every result until the end. */
+	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 }
 
 static void
 end_transaction(void)
 {
-	if (mode == QUEUE_SESSION_TRANSACTIONS)
-	{
-		SPI_commit();
-		return;
-	}
 	SPI_finish();
-	if (mode == QUEUE_OWN_TRANSACTIONS)
+	if (mode == QUEUE_SESSION_TRANSACTIONS)
+		SPI_commit();
+	else if (mode == QUEUE_OWN_TRANSACTIONS)
 	{
 		PopActiveSnapshot();
 		CommitTransactionCommand();

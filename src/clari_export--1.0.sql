@@ -200,6 +200,7 @@ CREATE TABLE clari_export_request (
 	known_job_ids text[],
 	posted_at timestamptz,
 	lost_submissions int NOT NULL DEFAULT 0,
+	ready bool NOT NULL DEFAULT false,
 	CHECK (state <> 'running' OR job_id IS NOT NULL)
 );
 
@@ -234,14 +235,15 @@ COMMENT ON COLUMN clari_export_request.known_job_ids IS
 'jobs that were there before the submission, to tell its own if the reply is lost';
 COMMENT ON COLUMN clari_export_request.posted_at IS
 'when the submission began, by Clari''s clock, for the same purpose';
+COMMENT ON COLUMN clari_export_request.ready IS 'run_after has come, so that it may be next';
 COMMENT ON COLUMN clari_export_request.lost_submissions IS
 'submissions whose reply was lost: after the second one nothing more is submitted';
 
--- The claim: an owner's first due request of each priority.
+-- Claims walk these indexes (src/claim.c): an owner's first ready request, and what becomes ready next.
 CREATE INDEX clari_export_request_claim_idx ON clari_export_request
-	(server, requested_by, priority DESC, run_after, id) WHERE state = 'queued';
+	(server, requested_by, priority DESC, run_after, id) WHERE state = 'queued' AND ready;
 CREATE INDEX clari_export_request_due_idx ON clari_export_request
-	(run_after) WHERE state = 'queued';
+	(run_after) WHERE state = 'queued' AND NOT ready;
 CREATE INDEX clari_export_request_held_idx ON clari_export_request
 	(server, requested_by, held_until) WHERE state = 'queued' AND hold_reason IS NOT NULL;
 CREATE INDEX clari_export_request_held_until_idx ON clari_export_request

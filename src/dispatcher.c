@@ -17,6 +17,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "claim.h"
 #include "dispatcher.h"
 #include "engine.h"
 #include "interval.h"
@@ -194,6 +195,15 @@ sort_into_lanes(List *owners)
 	}
 }
 
+/* Take up a request that another process has left behind. */
+static Item *
+take_up(int64 id)
+{
+	Request    *request = queue_find(id, &(bool) {false});
+
+	return request != NULL ? item_start(request, dispatcher_context) : NULL;
+}
+
 /*
  * Take up what another process left behind in a lane that is ours. Of our own
  * items, note which are still as we left them.
@@ -205,17 +215,17 @@ take_up_left_behind(QueueLane *lane)
 
 	foreach(owner, lane->owners)
 	{
-		List	   *active = queue_active(lfirst(owner));
+		List	   *active = claim_active(lfirst(owner));
 		ListCell   *cell;
 
 		foreach(cell, active)
 		{
-			Request    *request = lfirst(cell);
-			Item	   *item = item_find(request->id);
+			int64		id = *(int64 *) lfirst(cell);
+			Item	   *item = item_find(id);
 
+			if (item == NULL)
+				item = take_up(id);
 			if (item != NULL)
-				item->seen_in = pass;
-			else if ((item = item_start(request, dispatcher_context)) != NULL)
 				item->seen_in = pass;
 		}
 	}
@@ -239,63 +249,34 @@ restore_holds(QueueLane *lane)
 	lane->holds_restored = true;
 }
 
-/* Whether request a with its priority goes before b. */
+/* Whether we work on a request that its row has as queued still. */
 static bool
-goes_first(const Request *a, int a_priority, TimestampTz a_run_after,
-		   const Request *b, int b_priority, TimestampTz b_run_after)
+is_claimed(int64 id)
 {
-	if (b == NULL || a_priority != b_priority)
-		return b == NULL || a_priority > b_priority;
-	if (a_run_after != b_run_after)
-		return a_run_after < b_run_after;
-	return a->id < b->id;
-}
-
-/* The owner's first due request of those that we do not work on yet, or NULL. */
-static Request *
-first_unclaimed(const RequestOwner *owner, int *priority, TimestampTz *run_after)
-{
-	int64	   *claimed = palloc((Size) dispatcher_running() * sizeof(int64));
-	int			n = 0;
-	dlist_iter	iter;
-
-	dlist_foreach(iter, &items)
-	{
-		Item	   *item = dlist_container(Item, node, iter.cur);
-
-		if (!item->job_is_stored)
-			claimed[n++] = item->request_id;
-	}
-	return queue_first_due(owner, claimed, n, priority, run_after);
+	return item_find(id) != NULL;
 }
 
 /* The lane's next request; NULL if none is due, or their servers are paused. */
 static Request *
 next_request(const QueueLane *lane)
 {
-	Request    *best = NULL;
-	int			best_priority = 0;
-	TimestampTz best_run_after = 0;
+	Claim		best;
+	bool		any = false;
 	ListCell   *owner;
 	ListCell   *its_account;
 
 	forboth(owner, lane->owners, its_account, lane->accounts)
 	{
-		int			priority;
-		TimestampTz run_after;
-		Request    *request;
+		Claim		claim;
 
-		if (((Account *) lfirst(its_account))->paused)
+		if (((Account *) lfirst(its_account))->paused ||
+			!claim_first(lfirst(owner), is_claimed, &claim))
 			continue;
-		request = first_unclaimed(lfirst(owner), &priority, &run_after);
-		if (request == NULL ||
-			!goes_first(request, priority, run_after, best, best_priority, best_run_after))
-			continue;
-		best = request;
-		best_priority = priority;
-		best_run_after = run_after;
+		if (!any || claim_compare(&claim, &best) < 0)
+			best = claim;
+		any = true;
 	}
-	return best;
+	return any ? queue_find(best.id, &(bool) {false}) : NULL;
 }
 
 /* Tell the next request why it waits, unless that is only its turn. */
@@ -327,13 +308,13 @@ report_pauses(const QueueLane *lane)
 
 	forboth(owner, lane->owners, its_account, lane->accounts)
 	{
-		int			priority;
-		TimestampTz run_after;
+		Claim		claim;
 		Request    *request;
 
-		if (!((Account *) lfirst(its_account))->paused)
+		if (!((Account *) lfirst(its_account))->paused ||
+			!claim_first(lfirst(owner), is_claimed, &claim))
 			continue;
-		request = first_unclaimed(lfirst(owner), &priority, &run_after);
+		request = queue_find(claim.id, &(bool) {false});
 		if (request != NULL && (request->hold_reason == NULL || strcmp(request->hold_reason, paused) != 0))
 			queue_hold(request->id, paused, DT_NOBEGIN);
 	}
@@ -452,6 +433,18 @@ forget_pass(void)
 	MemoryContextReset(pass_context);
 }
 
+/* Let requests whose time has come be claimed. Returns when the next one's does. */
+static TimestampTz
+make_due_ready(void)
+{
+	TimestampTz next;
+	List	   *due = claim_due(&next);
+
+	if (due != NIL)
+		queue_make_ready(due);
+	return next;
+}
+
 static void
 look_at_queue(void)
 {
@@ -462,11 +455,12 @@ look_at_queue(void)
 	next_due = next_held = DT_NOEND;
 	if (queue_begin())
 	{
-		owners = queue_owners(&scope);
+		next_due = make_due_ready();
+		owners = claim_owners(&scope);
 		sort_into_lanes(owners);
 		work_on_lanes();
 		drop_moved_on();
-		next_due = queue_next_due(&scope, &next_held);
+		next_due = Min(next_due, claim_next_held(&scope, &next_held));
 		next_look = instant_earlier(next_look, instant_of(next_due));
 		next_look = instant_earlier(next_look, http_now() + LOOK_AT_LATEST);
 		queue_commit("look", false);

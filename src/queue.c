@@ -194,131 +194,6 @@ read_request(uint64 row)
 	return request;
 }
 
-/*
- * The owners are few and the requests may be many: the query skips from one
- * owner to the next in the index that claims use.
- */
-List *
-queue_owners(const QueueScope *scope)
-{
-	Statement	statement = {0};
-	List	   *owners = NIL;
-	uint64		n;
-
-	add_text(&statement, scope->server);
-	add_role(&statement, scope->role);
-	n = execute(&statement,
-				"WITH RECURSIVE owner AS ("
-				" (SELECT server, requested_by FROM @request@ WHERE state = 'queued'"
-				"  ORDER BY server, requested_by LIMIT 1)"
-				" UNION ALL"
-				" SELECT next.server, next.requested_by FROM owner, LATERAL ("
-				"  SELECT r.server, r.requested_by FROM @request@ r"
-				"  WHERE r.state = 'queued'"
-				"  AND (r.server, r.requested_by) > (owner.server, owner.requested_by)"
-				"  ORDER BY r.server, r.requested_by LIMIT 1) next)"
-				" SELECT server, requested_by FROM"
-				" (SELECT server, requested_by FROM owner"
-				"  UNION SELECT server, requested_by FROM @request@ WHERE state IN ('submitting', 'running')) a"
-				" WHERE ($1 IS NULL OR server = $1) AND ($2 IS NULL OR requested_by = $2)");
-	for (uint64 row = 0; row < n; row++)
-	{
-		RequestOwner *owner = palloc(sizeof(RequestOwner));
-		bool		is_null;
-
-		owner->server = text_column(row, 1);
-		owner->role = DatumGetObjectId(column(row, 2, &is_null));
-		owners = lappend(owners, owner);
-	}
-	return owners;
-}
-
-List *
-queue_active(const RequestOwner *owner)
-{
-	Statement	statement = {0};
-	List	   *requests = NIL;
-	uint64		n;
-
-	add_text(&statement, owner->server);
-	add_role(&statement, owner->role);
-	n = execute(&statement,
-				"SELECT " REQUEST_COLUMNS " FROM @request@"
-				" WHERE state IN ('submitting', 'running') AND server = $1 AND requested_by = $2"
-				" ORDER BY id");
-	for (uint64 row = 0; row < n; row++)
-		requests = lappend(requests, read_request(row));
-	return requests;
-}
-
-/*
- * By priority, then run_after, then id. Requests that are not due yet may be
- * many, so the query goes from one priority to the next and looks in each only
- * at the first that is due.
- */
-Request *
-queue_first_due(const RequestOwner *owner, const int64 *left_out, int n_left_out,
-				int *priority, TimestampTz *run_after)
-{
-	Statement	statement = {0};
-	Datum	   *ids = palloc((Size) Max(n_left_out, 1) * sizeof(Datum));
-	bool		is_null;
-
-	for (int i = 0; i < n_left_out; i++)
-		ids[i] = Int64GetDatum(left_out[i]);
-	add_text(&statement, owner->server);
-	add_role(&statement, owner->role);
-	add_parameter(&statement, INT8ARRAYOID,
-				  PointerGetDatum(construct_array(ids, n_left_out, INT8OID, sizeof(int64),
-												  FLOAT8PASSBYVAL, TYPALIGN_DOUBLE)), false);
-	if (execute(&statement,
-				"WITH RECURSIVE level AS ("
-				" (SELECT priority FROM @request@"
-				"  WHERE state = 'queued' AND server = $1 AND requested_by = $2"
-				"  ORDER BY priority DESC LIMIT 1)"
-				" UNION ALL"
-				" SELECT next.priority FROM level, LATERAL ("
-				"  SELECT r.priority FROM @request@ r"
-				"  WHERE r.state = 'queued' AND r.server = $1 AND r.requested_by = $2"
-				"  AND r.priority < level.priority"
-				"  ORDER BY r.priority DESC LIMIT 1) next)"
-				" SELECT first.* FROM level, LATERAL ("
-				"  SELECT " REQUEST_COLUMNS ", priority, run_after FROM @request@ r"
-				"  WHERE r.state = 'queued' AND r.server = $1 AND r.requested_by = $2"
-				"  AND r.priority = level.priority AND r.run_after <= now() AND r.id <> ALL ($3)"
-				"  AND (r.hold_reason IS DISTINCT FROM 'database error' OR r.held_until <= now())"
-				"  ORDER BY r.run_after, r.id LIMIT 1) first"
-				" ORDER BY level.priority DESC LIMIT 1") == 0)
-		return NULL;
-	*priority = DatumGetInt32(column(0, N_REQUEST_COLUMNS + 1, &is_null));
-	*run_after = time_column(0, N_REQUEST_COLUMNS + 2, DT_NOBEGIN);
-	return read_request(0);
-}
-
-TimestampTz
-queue_next_due(const QueueScope *scope, TimestampTz *next_held)
-{
-	Statement	statement = {0};
-
-	add_text(&statement, scope->server);
-	add_role(&statement, scope->role);
-	execute(&statement,
-			"SELECT least((SELECT run_after FROM @request@"
-			"  WHERE state = 'queued' AND run_after > now() AND run_after < 'infinity'"
-			"  AND ($1 IS NULL OR server = $1) AND ($2 IS NULL OR requested_by = $2)"
-			"  ORDER BY run_after LIMIT 1),"
-			" (SELECT held_until FROM @request@"
-			"  WHERE state = 'queued' AND held_until > now()"
-			"  AND ($1 IS NULL OR server = $1) AND ($2 IS NULL OR requested_by = $2)"
-			"  ORDER BY held_until LIMIT 1)),"
-			" (SELECT held_until FROM @request@"
-			"  WHERE state = 'queued' AND held_until > now() AND hold_reason <> 'monthly quota used up'"
-			"  AND ($1 IS NULL OR server = $1) AND ($2 IS NULL OR requested_by = $2)"
-			"  ORDER BY held_until LIMIT 1)");
-	*next_held = time_column(0, 2, DT_NOEND);
-	return time_column(0, 1, DT_NOEND);
-}
-
 /* Of the queued requests few are held, and the index has them by that time. */
 TimestampTz
 queue_rate_limited_until(const RequestOwner *owner)
@@ -395,6 +270,24 @@ queue_exclude_owned_jobs(int64 id, Export *export)
  * Changing
  * ----------
  */
+
+void
+queue_make_ready(List *ids)
+{
+	Statement	statement = {0};
+	Datum	   *values = palloc((Size) list_length(ids) * sizeof(Datum));
+	ListCell   *cell;
+	int			n = 0;
+
+	foreach(cell, ids)
+		values[n++] = Int64GetDatum(*(int64 *) lfirst(cell));
+	add_parameter(&statement, INT8ARRAYOID,
+				  PointerGetDatum(construct_array(values, n, INT8OID, sizeof(int64),
+												  FLOAT8PASSBYVAL, TYPALIGN_DOUBLE)), false);
+	execute(&statement,
+			"UPDATE @request@ SET ready = true WHERE id IN ("
+			" SELECT id FROM @request@ WHERE id = ANY ($1) AND state = 'queued' FOR UPDATE SKIP LOCKED)");
+}
 
 /*
  * Execute an update of request $1 that is expected in one of some states

@@ -68,25 +68,6 @@ typedef enum QueueUpdate
  * ----------
  */
 
-/* Who has requests that are not finished, as a list of RequestOwner. */
-extern List *queue_owners(const QueueScope *scope);
-
-/* Requests of an owner that are submitting or running, as a list of Request. */
-extern List *queue_active(const RequestOwner *owner);
-
-/*
- * The owner's first due request, leaving out some, or NULL; *priority,
- * *run_after order it.
- */
-extern Request *queue_first_due(const RequestOwner *owner, const int64 *left_out, int n_left_out,
-								int *priority, TimestampTz *run_after);
-
-/*
- * When the next request becomes due, and the next that only a hold put off;
- * DT_NOEND if none does.
- */
-extern TimestampTz queue_next_due(const QueueScope *scope, TimestampTz *next_held);
-
 /*
  * Until when the owner's requests say that Clari has held their API key;
  * DT_NOBEGIN if it does not.
@@ -109,6 +90,9 @@ extern void queue_exclude_owned_jobs(int64 id, Export *export);
  * Changing
  * ----------
  */
+
+/* The run_after of these requests, a list of int64 pointers, has come. */
+extern void queue_make_ready(List *ids);
 
 /* queued or submitting -> submitting, with the jobs known before */
 extern QueueUpdate queue_submitting(int64 id, const Export *export);

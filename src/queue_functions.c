@@ -116,6 +116,20 @@ new_role(const TriggerData *data)
 
 PG_FUNCTION_INFO_V1(clari_export_check_request);
 
+/* The new row, ready if its time to run has come already. */
+static HeapTuple
+with_readiness(const TriggerData *data)
+{
+	TupleDesc	description = RelationGetDescr(data->tg_relation);
+	int			column = SPI_fnumber(description, "ready");
+	bool		is_null;
+	Datum		run_after = SPI_getbinval(data->tg_trigtuple, description,
+										  SPI_fnumber(description, "run_after"), &is_null);
+	Datum		ready = BoolGetDatum(!is_null && DatumGetTimestampTz(run_after) <= GetCurrentTimestamp());
+
+	return heap_modify_tuple_by_cols(data->tg_trigtuple, description, 1, &column, &ready, &(bool) {false});
+}
+
 /*
  * BEFORE INSERT: refuse a request that could never be exported. The columns
  * are checked as clari_export() checks its arguments.
@@ -133,7 +147,7 @@ clari_export_check_request(PG_FUNCTION_ARGS)
 
 	submission_check(&submission);
 	account_check_server(required_column(data, "server"), new_role(data));
-	return PointerGetDatum(data->tg_trigtuple);
+	return PointerGetDatum(with_readiness(data));
 }
 
 PG_FUNCTION_INFO_V1(clari_export_wake_worker);

@@ -23,6 +23,7 @@ static QueueTransactions mode = QUEUE_CALLERS_TRANSACTION;
 
 /* Of the transaction at hand. */
 static char *schema = NULL;		/* quoted; in TopMemoryContext */
+static Oid	schema_id;
 static Oid	saved_role;
 static int	saved_security_context;
 static int	guc_level;
@@ -54,7 +55,7 @@ static bool
 find_extension(Oid *owner)
 {
 	static const char *query =
-		"SELECT pg_catalog.quote_ident(n.nspname), e.extowner"
+		"SELECT pg_catalog.quote_ident(n.nspname), e.extowner, n.oid"
 		" FROM pg_catalog.pg_extension e"
 		" JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) e.extnamespace"
 		" WHERE e.extname OPERATOR(pg_catalog.=) 'clari_export'";
@@ -65,6 +66,7 @@ find_extension(Oid *owner)
 		return false;
 	name = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 	*owner = DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &is_null));
+	schema_id = DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 3, &is_null));
 	if (schema != NULL)
 		pfree(schema);
 	schema = MemoryContextStrdup(TopMemoryContext, name);
@@ -251,4 +253,10 @@ const char *
 queue_schema(void)
 {
 	return schema;
+}
+
+Oid
+queue_schema_id(void)
+{
+	return schema_id;
 }

@@ -48,5 +48,6 @@ extern ErrorData *queue_run(const char *step, bool durable, void (*function) (vo
 
 /* The schema of the queue's tables, quoted; of the transaction at hand. */
 extern const char *queue_schema(void);
+extern Oid	queue_schema_id(void);
 
 #endif							/* CLARI_QUEUE_TRANSACTION_H */

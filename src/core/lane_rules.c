@@ -45,6 +45,8 @@ hold_reason_name(HoldReason reason)
 			return "another submission is under way";
 		case HOLD_PAUSED:
 			return "paused";
+		case HOLD_DATABASE_ERROR:
+			return "database error";
 	}
 	return "unknown";
 }

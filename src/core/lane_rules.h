@@ -29,6 +29,7 @@ typedef enum HoldReason
 	HOLD_LANE_IN_USE,			/* max_concurrent_exports are running */
 	HOLD_UNKNOWN_SUBMISSION,	/* another submission's fate is not known yet */
 	HOLD_PAUSED,				/* the server's option paused */
+	HOLD_DATABASE_ERROR,		/* the row cannot be written just now */
 } HoldReason;
 
 /* A few words, as clari_export_request.hold_reason shows them. */

@@ -44,7 +44,7 @@ is(scalar submissions, 3, 'with one submission each');
 is($session->value("SELECT clari_export_wait($requests[0]) ? 'entries'"), 't', 'the result is there');
 
 my $noticed = $other->run("SELECT clari_export_wait($later, '10 ms')");
-like($noticed->{told}[0]{hint}, qr/CALL clari_export_drain/, 'who waits without a worker is told of it');
+like($noticed->{told}[0]{hint}, qr/CALL public\.clari_export_drain/, 'who waits without a worker is told of it');
 
 @requests = map { $test->enqueue } 1 .. 3;
 drain('max_requests => 2');

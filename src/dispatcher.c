@@ -541,15 +541,30 @@ dispatcher_step(Instant until, bool look)
 	MemoryContextSwitchTo(old_context);
 }
 
+static void
+prune(void *arg pg_attribute_unused())
+{
+	Duration	requests = settings_request_retention();
+	Duration	snapshots = settings_snapshot_retention();
+
+	if (requests > 0)
+		queue_prune_requests(&scope, requests);
+	if (snapshots > 0)
+		queue_prune_snapshots(&scope, snapshots);
+}
+
 void
 dispatcher_prune(void)
 {
-	Duration	retention = settings_request_retention();
+	ErrorData  *error;
 
-	if (retention == 0 || !queue_begin())
+	if (settings_request_retention() == 0 && settings_snapshot_retention() == 0)
 		return;
-	queue_prune(&scope, retention);
-	queue_end(false);
+	error = queue_run("prune", false, prune, NULL);
+	if (error == NULL)
+		return;
+	log_now_and_then(psprintf("finished requests cannot be pruned: %s", error->message));
+	FreeErrorData(error);
 }
 
 void

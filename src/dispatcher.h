@@ -24,7 +24,10 @@ extern void dispatcher_start(const QueueScope *scope, int max_requests);
  */
 extern void dispatcher_step(Instant until, bool look);
 
-/* Delete finished requests in scope that clari_export.request_retention no longer keeps. */
+/*
+ * Delete what clari_export.request_retention and snapshot_retention no longer
+ * keep, in scope. An error of the database leaves it for the next time.
+ */
 extern void dispatcher_prune(void);
 
 /* Start no more requests; those being worked on go on. */

@@ -621,15 +621,32 @@ queue_rename_server(const char *old_name, const char *new_name)
 	execute(&statement, "UPDATE @snapshot@ SET server = $2 WHERE server = $1");
 }
 
-void
-queue_prune(const QueueScope *scope, Duration retention)
+/* Rows that somebody holds locked wait for the next time. */
+static void
+prune(const QueueScope *scope, Duration retention, const char *query)
 {
 	Statement	statement = {0};
 
 	add_time(&statement, GetCurrentTimestamp() - retention);
 	add_text(&statement, scope->server);
 	add_role(&statement, scope->role);
-	execute(&statement, "DELETE FROM @request@ WHERE id IN (SELECT id FROM @request@ WHERE finished_at < $1"
-			"  AND ($2 IS NULL OR server = $2) AND ($3 IS NULL OR requested_by = $3)"
-			"  FOR UPDATE SKIP LOCKED)");
+	execute(&statement, query);
+}
+
+void
+queue_prune_requests(const QueueScope *scope, Duration retention)
+{
+	prune(scope, retention,
+		  "DELETE FROM @request@ WHERE id IN (SELECT id FROM @request@ WHERE finished_at < $1"
+		  "  AND ($2 IS NULL OR server = $2) AND ($3 IS NULL OR requested_by = $3)"
+		  "  FOR UPDATE SKIP LOCKED)");
+}
+
+void
+queue_prune_snapshots(const QueueScope *scope, Duration retention)
+{
+	prune(scope, retention,
+		  "DELETE FROM @snapshot@ WHERE request_id IN (SELECT request_id FROM @snapshot@ WHERE exported_at < $1"
+		  "  AND ($2 IS NULL OR server = $2) AND ($3 IS NULL OR requested_by = $3)"
+		  "  FOR UPDATE SKIP LOCKED)");
 }

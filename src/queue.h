@@ -154,7 +154,11 @@ extern bool queue_delete_snapshot(int64 id);
 /* A server has another name: its requests and snapshots go with it. */
 extern void queue_rename_server(const char *old_name, const char *new_name);
 
-/* Delete requests in scope that finished longer ago than the retention. */
-extern void queue_prune(const QueueScope *scope, Duration retention);
+/*
+ * Delete requests in scope that finished, or snapshots that were stored, longer
+ * ago than the retention.
+ */
+extern void queue_prune_requests(const QueueScope *scope, Duration retention);
+extern void queue_prune_snapshots(const QueueScope *scope, Duration retention);
 
 #endif							/* CLARI_QUEUE_H */

@@ -12,6 +12,7 @@
 
 static char *databases = NULL;
 static char *request_retention = NULL;
+static char *snapshot_retention = NULL;
 static int	max_lanes = 0;
 
 static bool
@@ -30,8 +31,8 @@ check_databases(char **value, void **extra pg_attribute_unused(),
 }
 
 static bool
-check_request_retention(char **value, void **extra pg_attribute_unused(),
-						GucSource source pg_attribute_unused())
+check_retention(char **value, void **extra pg_attribute_unused(),
+				GucSource source pg_attribute_unused())
 {
 	Duration	retention;
 
@@ -59,9 +60,15 @@ settings_define(bool preloaded)
 
 	DefineCustomStringVariable("clari_export.request_retention",
 							   "How long finished requests are kept.",
-							   "An interval; 0 keeps them for ever. Snapshots are always kept.",
+							   "An interval; 0 keeps them for ever. Their snapshots stay.",
 							   &request_retention, "90 days", PGC_SIGHUP, 0,
-							   check_request_retention, NULL, NULL);
+							   check_retention, NULL, NULL);
+
+	DefineCustomStringVariable("clari_export.snapshot_retention",
+							   "How long the results of finished requests are kept.",
+							   "An interval; 0 keeps them for ever. A forecast export cannot be repeated later.",
+							   &snapshot_retention, "0", PGC_SIGHUP, 0,
+							   check_retention, NULL, NULL);
 
 	MarkGUCPrefixReserved("clari_export");
 }
@@ -81,11 +88,23 @@ settings_max_lanes(void)
 	return max_lanes;
 }
 
-Duration
-settings_request_retention(void)
+static Duration
+retention_of(const char *setting)
 {
 	Duration	retention = 0;
 
-	interval_parse(request_retention, &retention);
+	interval_parse(setting, &retention);
 	return retention;
+}
+
+Duration
+settings_request_retention(void)
+{
+	return retention_of(request_retention);
+}
+
+Duration
+settings_snapshot_retention(void)
+{
+	return retention_of(snapshot_retention);
 }

@@ -21,4 +21,7 @@ extern int	settings_max_lanes(void);
 /* clari_export.request_retention; 0 keeps finished requests. */
 extern Duration settings_request_retention(void);
 
+/* clari_export.snapshot_retention; 0 keeps snapshots. */
+extern Duration settings_snapshot_retention(void);
+
 #endif							/* CLARI_SETTINGS_H */

@@ -47,6 +47,9 @@
 #define LONGEST_SLEEP		SECONDS(3600)	/* of one system call */
 #define EVENTS_AT_ONCE		16
 
+/* Of a transfer whose time-out counts from the last byte: no drip lasts for ever. */
+#define LONGEST_TRANSFER	SECONDS(3600)
+
 struct Transfer
 {
 	dlist_node	node;			/* in transfers */
@@ -62,6 +65,7 @@ struct Transfer
 	bool		out_of_memory;
 
 	Instant		deadline;
+	Instant		last_deadline;	/* whatever arrives until then */
 	Duration	timeout;
 	bool		timeout_is_idle;
 	curl_off_t	bytes_at_deadline;	/* received when the deadline was set */
@@ -427,6 +431,7 @@ transfer_start(const HttpRequest *request)
 	transfer->timeout = request->timeout;
 	transfer->timeout_is_idle = request->timeout_is_idle;
 	transfer->deadline = http_now() + request->timeout;
+	transfer->last_deadline = http_now() + Max(request->timeout, LONGEST_TRANSFER);
 	dlist_push_tail(&transfers, &transfer->node);
 
 	if (!prepare(transfer, request) ||
@@ -496,6 +501,19 @@ read_retry_after(CURL *easy)
 	return longest;
 }
 
+/* The Date header in milliseconds since 1970; 0 where there is none. */
+static int64
+read_date(CURL *easy)
+{
+	struct curl_header *header;
+	Instant		date;
+
+	if (curl_easy_header(easy, "Date", 0, CURLH_HEADER, -1, &header) != CURLHE_OK ||
+		!http_date_read(header->value, unix_now(), &date))
+		return 0;
+	return date / MILLISECONDS(1);
+}
+
 /* Fill in the reply; code is libcurl's verdict. */
 static void
 end_transfer(Transfer *transfer, CURLcode code)
@@ -514,9 +532,37 @@ end_transfer(Transfer *transfer, CURLcode code)
 	reply->body = reply->delivery == DELIVERY_REPLIED && transfer->body != NULL ? transfer->body : "";
 	reply->body_size = reply->delivery == DELIVERY_REPLIED ? transfer->body_size : 0;
 	reply->retry_after = read_retry_after(transfer->easy);
+	reply->date = read_date(transfer->easy);
 	if (transfer->error[0] == '\0')
 		strlcpy(transfer->error, curl_easy_strerror(code), CURL_ERROR_SIZE);
 	transfer->finished = true;
+}
+
+/*
+ * Whether a reply is no answer to the request: a proxy that gives up an idle
+ * connection may say so with a 408 that nobody asked for, and libcurl takes it
+ * for the reply to what was sent next on that connection.
+ */
+static bool
+was_not_asked_for(const Transfer *transfer)
+{
+	long		http_status = 0;
+	long		connections = 1;
+
+	curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &http_status);
+	curl_easy_getinfo(transfer->easy, CURLINFO_NUM_CONNECTS, &connections);
+	return http_status == 408 && connections == 0;
+}
+
+/* Send a request again, on a connection of its own: at most once. */
+static bool
+send_again(Transfer *transfer)
+{
+	curl_multi_remove_handle(multi, transfer->easy);
+	transfer->body_size = 0;
+	transfer->error[0] = '\0';
+	return curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK &&
+		curl_multi_add_handle(multi, transfer->easy) == CURLM_OK;
 }
 
 /* Collect what libcurl has finished. Returns true if there was anything. */
@@ -530,11 +576,15 @@ collect_finished(void)
 	while ((message = curl_multi_info_read(multi, &left)) != NULL)
 	{
 		Transfer   *transfer;
+		CURLcode	code;
 
 		if (message->msg != CURLMSG_DONE)
 			continue;
+		code = message->data.result;	/* the message goes with the handle */
 		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **) &transfer);
-		end_transfer(transfer, message->data.result);
+		if (was_not_asked_for(transfer) && send_again(transfer))
+			continue;
+		end_transfer(transfer, code);
 		any = true;
 	}
 	return any;
@@ -551,15 +601,15 @@ expire(Transfer *transfer, Instant now)
 
 	if (transfer->timeout_is_idle)
 		curl_easy_getinfo(transfer->easy, CURLINFO_SIZE_DOWNLOAD_T, &received);
-	if (received > transfer->bytes_at_deadline)
+	if (received > transfer->bytes_at_deadline && now < transfer->last_deadline)
 	{
 		transfer->bytes_at_deadline = received;
-		transfer->deadline = now + transfer->timeout;
+		transfer->deadline = instant_earlier(now + transfer->timeout, transfer->last_deadline);
 		return false;
 	}
 	curl_multi_remove_handle(multi, transfer->easy);
 	snprintf(transfer->error, CURL_ERROR_SIZE, "no reply within %.3f s",
-			 (double) transfer->timeout / SECONDS(1));
+			 (double) (now < transfer->last_deadline ? transfer->timeout : LONGEST_TRANSFER) / SECONDS(1));
 	end_transfer(transfer, CURLE_OPERATION_TIMEDOUT);
 	return true;
 }

@@ -319,6 +319,10 @@ take_reply(Task *task, const Reply *reply)
 	task->due = task->action.not_before;
 	count_reply(task, reply);
 	inform_lane(task, reply);
+	if (task->action.wait_was_cut)
+		ereport(WARNING,
+				(errmsg("Clari asked for a wait of more than a day"),
+				 errdetail("It is taken for a day.")));
 	if (!task->action.finished)
 		drop_transfer(task);
 

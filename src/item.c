@@ -332,6 +332,7 @@ restore_progress(Export *export, const Request *request)
 	if (request->job_id != NULL)
 		strlcpy(export->job_id, request->job_id, JOB_ID_SIZE);
 	export->polls = request->polls;
+	export->lost_submissions = Max(export->lost_submissions, request->lost_submissions);
 
 	/*
 	 * The grace begins anew: the clock that the row's time was taken from may

@@ -410,6 +410,7 @@ queue_polled(int64 id, const Export *export, TimestampTz next_poll_at, const cha
 				  HELD_BETWEEN_REQUESTS("$6", "$3"));
 }
 
+/* What was known before a submission that was lost is needed for the next one, too. */
 QueueUpdate
 queue_hold(int64 id, const char *reason, TimestampTz until)
 {
@@ -420,7 +421,9 @@ queue_hold(int64 id, const char *reason, TimestampTz until)
 	add_time(&statement, until);
 	return update(&statement, "'queued', 'submitting'",
 				  "state = 'queued', hold_reason = $2, held_until = $3, error_message = NULL,"
-				  " submitted_at = NULL, posted_at = NULL, next_poll_at = NULL, known_job_ids = NULL");
+				  " submitted_at = NULL, next_poll_at = NULL,"
+				  " posted_at = CASE WHEN lost_submissions > 0 THEN posted_at END,"
+				  " known_job_ids = CASE WHEN lost_submissions > 0 THEN known_job_ids END");
 }
 
 /* Few are held, and the index has them by their owner. */
@@ -577,6 +580,7 @@ queue_retry(int64 id, const char *state, bool keeps_job)
 				  "state = $2, job_id = CASE WHEN $3 THEN job_id END, polls = 0, next_poll_at = NULL,"
 				  " submitted_at = CASE WHEN $2 <> 'queued' THEN submitted_at END,"
 				  " lost_submissions = CASE WHEN $2 = 'queued' THEN 0 ELSE lost_submissions END,"
+				  " known_job_ids = CASE WHEN $2 <> 'queued' THEN known_job_ids END,"
 				  " finished_at = NULL, error_code = NULL, error_message = NULL, error_hint = NULL");
 }
 

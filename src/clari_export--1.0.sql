@@ -201,6 +201,7 @@ CREATE TABLE clari_export_request (
 	posted_at timestamptz,
 	lost_submissions int NOT NULL DEFAULT 0,
 	ready bool NOT NULL DEFAULT false,
+	retried bool NOT NULL DEFAULT false,
 	CHECK (state <> 'running' OR job_id IS NOT NULL)
 );
 
@@ -237,7 +238,9 @@ COMMENT ON COLUMN clari_export_request.posted_at IS
 'when the submission began, by Clari''s clock, for the same purpose';
 COMMENT ON COLUMN clari_export_request.ready IS 'run_after has come, so that it may be next';
 COMMENT ON COLUMN clari_export_request.lost_submissions IS
-'submissions whose reply was lost: after the second one nothing more is submitted';
+'submissions whose reply was lost, before the one that is under way: after the second one nothing more is submitted';
+COMMENT ON COLUMN clari_export_request.retried IS
+'the job was given up before: if Clari does not know it now, it is lost';
 
 -- Claims walk these indexes (src/claim.c): an owner's first ready request, and what becomes ready next.
 CREATE INDEX clari_export_request_claim_idx ON clari_export_request

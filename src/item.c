@@ -272,8 +272,7 @@ write_lost(void *arg)
 	RowWrite   *row = arg;
 	const Task *task = row->item->task;
 
-	row->update = queue_looked_up(row->item->request_id, &task->export,
-								  timestamp_of(task->due), hold_reason_of(task));
+	row->update = queue_looked_up(row->item->request_id, timestamp_of(task->due), hold_reason_of(task));
 }
 
 /* After a lost reply: the submission is under way no more. */
@@ -325,6 +324,12 @@ goal_of(const Request *request)
 	return GOAL_EXPORT;
 }
 
+static int64
+unix_milliseconds(TimestampTz time)
+{
+	return time / 1000 + (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * 1000;
+}
+
 /* Continue where the row says the export stands. */
 static void
 restore_progress(Export *export, const Request *request)
@@ -333,6 +338,8 @@ restore_progress(Export *export, const Request *request)
 		strlcpy(export->job_id, request->job_id, JOB_ID_SIZE);
 	export->polls = request->polls;
 	export->lost_submissions = Max(export->lost_submissions, request->lost_submissions);
+	if (!TIMESTAMP_NOT_FINITE(request->posted_at))
+		export->post_began = unix_milliseconds(request->posted_at);
 
 	/*
 	 * The grace begins anew: the clock that the row's time was taken from may
@@ -484,7 +491,8 @@ write_ending(void *arg)
 	if (item->failure != NULL)
 		write_failure(row, item->failure);
 	else if (is_held(task, &reason))
-		row->update = queue_hold(item->request_id, hold_reason_name(reason), timestamp_of(task->due));
+		row->update = queue_put_back(item->request_id, &task->export, hold_reason_name(reason),
+									 timestamp_of(task->due));
 	else if (task->export.outcome == OUTCOME_DONE)
 		write_result(row);
 	else

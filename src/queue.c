@@ -139,11 +139,11 @@ time_column(uint64 row, int number, TimestampTz missing)
  * ----------
  */
 
-#define N_REQUEST_COLUMNS 19
+#define N_REQUEST_COLUMNS 20
 #define REQUEST_COLUMNS \
 	"id, kind, forecast_id, time_period, options, server, requested_by, state, job_id, polls," \
 	" next_poll_at, known_job_ids, error_code, error_message, error_hint, hold_reason," \
-	" submitted_at IS NOT NULL, posted_at, lost_submissions"
+	" submitted_at IS NOT NULL, posted_at, lost_submissions, retried"
 
 /* Somebody may have written a null into the array: it is no job. */
 static void
@@ -191,6 +191,7 @@ read_request(uint64 row)
 	request->was_submitted = DatumGetBool(column(row, 17, &is_null));
 	request->posted_at = time_column(row, 18, DT_NOBEGIN);
 	request->lost_submissions = DatumGetInt32(column(row, 19, &is_null));
+	request->retried = DatumGetBool(column(row, 20, &is_null));
 	return request;
 }
 
@@ -383,16 +384,15 @@ add_job_times(Statement *statement, const Export *export)
 }
 
 QueueUpdate
-queue_looked_up(int64 id, const Export *export, TimestampTz next_poll_at, const char *hold_reason)
+queue_looked_up(int64 id, TimestampTz next_poll_at, const char *hold_reason)
 {
 	Statement	statement = {0};
 
 	add_id(&statement, id);
 	add_time(&statement, next_poll_at);
 	add_text(&statement, hold_reason);
-	add_parameter(&statement, INT4OID, Int32GetDatum(export->lost_submissions), false);
 	return update(&statement, "'submitting'",
-				  "next_poll_at = $2, lost_submissions = $4," HELD_BETWEEN_REQUESTS("$3", "$2"));
+				  "next_poll_at = $2," HELD_BETWEEN_REQUESTS("$3", "$2"));
 }
 
 QueueUpdate
@@ -410,7 +410,6 @@ queue_polled(int64 id, const Export *export, TimestampTz next_poll_at, const cha
 				  HELD_BETWEEN_REQUESTS("$6", "$3"));
 }
 
-/* What was known before a submission that was lost is needed for the next one, too. */
 QueueUpdate
 queue_hold(int64 id, const char *reason, TimestampTz until)
 {
@@ -419,11 +418,24 @@ queue_hold(int64 id, const char *reason, TimestampTz until)
 	add_id(&statement, id);
 	add_text(&statement, reason);
 	add_time(&statement, until);
+	return update(&statement, "'queued'", "hold_reason = $2, held_until = $3, error_message = NULL");
+}
+
+/* What was known before a submission that was lost is needed for the next one, too. */
+QueueUpdate
+queue_put_back(int64 id, const Export *export, const char *reason, TimestampTz until)
+{
+	Statement	statement = {0};
+
+	add_id(&statement, id);
+	add_text(&statement, reason);
+	add_time(&statement, until);
+	add_parameter(&statement, INT4OID, Int32GetDatum(export->lost_submissions), false);
 	return update(&statement, "'queued', 'submitting'",
 				  "state = 'queued', hold_reason = $2, held_until = $3, error_message = NULL,"
-				  " submitted_at = NULL, next_poll_at = NULL,"
-				  " posted_at = CASE WHEN lost_submissions > 0 THEN posted_at END,"
-				  " known_job_ids = CASE WHEN lost_submissions > 0 THEN known_job_ids END");
+				  " submitted_at = NULL, next_poll_at = NULL, lost_submissions = $4,"
+				  " posted_at = CASE WHEN $4 > 0 THEN posted_at END,"
+				  " known_job_ids = CASE WHEN $4 > 0 THEN known_job_ids END");
 }
 
 /* Few are held, and the index has them by their owner. */
@@ -577,7 +589,7 @@ queue_retry(int64 id, const char *state, bool keeps_job)
 	add_text(&statement, state);
 	add_parameter(&statement, BOOLOID, BoolGetDatum(keeps_job), false);
 	return update(&statement, "'failed'",
-				  "state = $2, job_id = CASE WHEN $3 THEN job_id END, polls = 0, next_poll_at = NULL,"
+				  "state = $2, job_id = CASE WHEN $3 THEN job_id END, retried = $3, polls = 0, next_poll_at = NULL,"
 				  " submitted_at = CASE WHEN $2 <> 'queued' THEN submitted_at END,"
 				  " lost_submissions = CASE WHEN $2 = 'queued' THEN 0 ELSE lost_submissions END,"
 				  " known_job_ids = CASE WHEN $2 <> 'queued' THEN known_job_ids END,"

@@ -33,7 +33,8 @@ typedef struct Request
 	int			polls;
 	TimestampTz next_poll_at;	/* DT_NOBEGIN if it is not set */
 	TimestampTz posted_at;		/* the same */
-	int			lost_submissions;
+	int			lost_submissions;	/* before the one under way */
+	bool		retried;		/* the job was given up before */
 	int			n_known_jobs;	/* -1: the list was not readable */
 	char	  **known_jobs;
 	bool		was_submitted;	/* perhaps: the row said so before the POST */
@@ -101,15 +102,17 @@ extern QueueUpdate queue_submitting(int64 id, const Export *export);
 extern QueueUpdate queue_running(int64 id, const Export *export, TimestampTz next_poll_at);
 
 /* submitting, its reply lost: looked up; hold_reason NULL for none */
-extern QueueUpdate queue_looked_up(int64 id, const Export *export, TimestampTz next_poll_at,
-								   const char *hold_reason);
+extern QueueUpdate queue_looked_up(int64 id, TimestampTz next_poll_at, const char *hold_reason);
 
 /* running, one poll later; hold_reason NULL for none */
 extern QueueUpdate queue_polled(int64 id, const Export *export, TimestampTz next_poll_at,
 								const char *hold_reason);
 
-/* queued or submitting -> queued; until DT_NOBEGIN where that is not known */
+/* queued, held; until DT_NOBEGIN where that is not known */
 extern QueueUpdate queue_hold(int64 id, const char *reason, TimestampTz until);
+
+/* queued or submitting -> queued, held: what came of it so far is kept */
+extern QueueUpdate queue_put_back(int64 id, const Export *export, const char *reason, TimestampTz until);
 
 /* What held the owner's queued requests holds them no more. */
 extern void queue_lift_holds(const RequestOwner *owner);

@@ -534,12 +534,20 @@ clari_export_cancel_request(PG_FUNCTION_ARGS)
  * ----------
  */
 
+/* An earlier retry asked for the job, and Clari did not know it. */
+static bool
+was_unknown_on_retry(const Request *request)
+{
+	return request->retried && request->error_message != NULL &&
+		strstr(request->error_message, "invalid_jobId") != NULL;
+}
+
 /* The states that a failed request goes back to. */
 static const char *
 state_for_retry(const Request *request)
 {
 	const char *code = request->error_code != NULL ? request->error_code : "";
-	bool		job_is_lost = strcmp(code, "RC006") == 0;
+	bool		job_is_lost = strcmp(code, "RC006") == 0 || was_unknown_on_retry(request);
 	bool		refused = strcmp(code, "RC001") == 0 || strcmp(code, "RC002") == 0;
 
 	if (request->job_id != NULL)

@@ -36,6 +36,7 @@ typedef struct QueueLane
 	LaneTicket	ticket;
 	List	   *accounts;		/* of the owners in this pass */
 	List	   *owners;
+	Oid			went_last;		/* the role whose request was started last */
 	bool		has_waiting;	/* a request waits for its turn */
 	bool		holds_restored;
 	Instant		reported_hold;	/* told to a request already */
@@ -256,27 +257,45 @@ is_claimed(int64 id)
 	return item_find(id) != NULL;
 }
 
+/*
+ * Whether a claim of role a goes before that of role b. Roles have turns, in
+ * the order of their numbers from the one that went last, so that nobody's
+ * many requests, nor their priorities, keep others waiting.
+ */
+static bool
+goes_before(const QueueLane *lane, Oid a, const Claim *a_claim, Oid b, const Claim *b_claim)
+{
+	bool		a_waited = a > lane->went_last;
+	bool		b_waited = b > lane->went_last;
+
+	if (a == b)
+		return claim_compare(a_claim, b_claim) < 0;
+	return a_waited != b_waited ? a_waited : a < b;
+}
+
 /* The lane's next request; NULL if none is due, or their servers are paused. */
 static Request *
 next_request(const QueueLane *lane)
 {
 	Claim		best;
-	bool		any = false;
+	Oid			best_role = InvalidOid;
 	ListCell   *owner;
 	ListCell   *its_account;
 
 	forboth(owner, lane->owners, its_account, lane->accounts)
 	{
+		Oid			role = ((RequestOwner *) lfirst(owner))->role;
 		Claim		claim;
 
 		if (((Account *) lfirst(its_account))->paused ||
 			!claim_first(lfirst(owner), is_claimed, &claim))
 			continue;
-		if (!any || claim_compare(&claim, &best) < 0)
-			best = claim;
-		any = true;
+		if (OidIsValid(best_role) && !goes_before(lane, role, &claim, best_role, &best))
+			continue;
+		best = claim;
+		best_role = role;
 	}
-	return any ? queue_find(best.id, &(bool) {false}) : NULL;
+	return OidIsValid(best_role) ? queue_find(best.id, &(bool) {false}) : NULL;
 }
 
 /* Tell the next request why it waits, unless that is only its turn. */
@@ -362,6 +381,7 @@ start_next(QueueLane *lane)
 		if (item != NULL)
 		{
 			item->claimed = true;
+			lane->went_last = request->requested_by;
 			requests_left--;
 		}
 	}

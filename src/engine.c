@@ -7,6 +7,7 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
+#include "core/json.h"
 #include "engine.h"
 #include "fault.h"
 #include "result.h"
@@ -301,6 +302,23 @@ read_result(Task *task, RequestKind request, const Reply *reply)
 	return task->hooks->read_result(task, reply);
 }
 
+/* A key shorter than this is a part of ordinary words. */
+#define SHORTEST_HIDDEN_KEY	4
+
+/*
+ * Before anybody looks into a reply that is no result: take out the API key,
+ * which Clari or a gateway may repeat, and what cannot be stored or shown.
+ */
+static void
+clean_reply(const Task *task, RequestKind request, const Reply *reply)
+{
+	const char *key = task->account->api_key;
+
+	if (request != REQUEST_RESULT || reply->http_status != 200)
+		json_clean(unconstify(char *, reply->body), reply->body_size,
+				   strlen(key) >= SHORTEST_HIDDEN_KEY ? key : NULL);
+}
+
 static void
 take_reply(Task *task, const Reply *reply)
 {
@@ -314,6 +332,7 @@ take_reply(Task *task, const Reply *reply)
 	if (task->export.step == STEP_LOOK_UP && lane_open_submissions(&task->ticket) > 1)
 		task->export.contested = true;
 
+	clean_reply(task, request, reply);
 	known.reading = read_result(task, request, reply);
 	task->action = export_reply(&task->export, &known, http_now());
 	task->due = task->action.not_before;

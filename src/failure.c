@@ -4,11 +4,13 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
 
 #include "failure.h"
 #include "result.h"
+#include "statement.h"
 
 Failure *
 failure_make(int sqlstate, const char *message,...)
@@ -78,14 +80,21 @@ server_argument(const Task *task)
 {
 	if (strcmp(task->account->server_name, DEFAULT_SERVER) == 0)
 		return "";
-	return psprintf(", server => %s", quote_literal_cstr(task->account->server_name));
+	return psprintf(", server => %s::name", quote_literal_cstr(task->account->server_name));
+}
+
+char *
+jobs_statement(const Task *task)
+{
+	return psprintf("SELECT * FROM %s(%s::name);", statement_name("clari_export_jobs"),
+					quote_literal_cstr(task->account->server_name));
 }
 
 static char *
 statement_about_job(const Task *task, const char *function)
 {
-	return psprintf("SELECT %s(%s%s);", function, quote_literal_cstr(task->export.job_id),
-					server_argument(task));
+	return psprintf("SELECT %s(%s%s);", statement_name(function),
+					statement_text(task->export.job_id), server_argument(task));
 }
 
 char *
@@ -143,9 +152,13 @@ hide_key(Failure *failure, const Account *account)
 static char *
 download_hint(const Task *task)
 {
+	char		path[REQUEST_PATH_SIZE];
+
+	if (!request_path(REQUEST_RESULT, task->export.kind, NULL, task->export.job_id, path, sizeof(path)))
+		path[0] = '\0';
 	return psprintf("The result stays at Clari for about 30 days. Fetch it into a file with: "
-					"curl -H 'apikey: ...' %s/export/jobs/%s/results",
-					task->account->base_url, task->export.job_id);
+					"curl -H 'apikey: ...' %s",
+					statement_shell_word(psprintf("%s%s", task->account->base_url, path)));
 }
 
 static bool
@@ -201,9 +214,9 @@ refused(const Task *task)
 								 quote_literal_cstr(export->forecast_id));
 	else if (strcmp(code, "invalid_jobId") == 0)
 		failure->hint = psprintf("The job is unknown, or has not finished. See: %s "
-								 "Or list all jobs with: SELECT * FROM clari_export_jobs(%s);",
+								 "Or list all jobs with: %s",
 								 statement_about_job(task, "clari_export_status"),
-								 quote_literal_cstr(task->account->server_name));
+								 jobs_statement(task));
 	else if (export->http_status < 400)
 		failure->hint = pstrdup("Redirects are not followed, since they would pass the API key on. Check the server's option base_url.");
 	else
@@ -254,9 +267,10 @@ job_failed(const Task *task)
 {
 	const Job  *job = &task->export.job;
 	Failure    *failure = failure_make(ERRCODE_CLARI_JOB_FAILED,
-									   "Clari's export job ended with status %s", job->status);
+									   "Clari's export job ended with status %s",
+									   text_from_clari(job->status));
 
-	failure->hint = strcmp(job->status, "FAILED") == 0 ?
+	failure->hint = pg_strcasecmp(job->status, "FAILED") == 0 ?
 		pstrdup("Start a new export; the option {\"schedule\": \"ONCE\"} makes Clari try again by itself after 30 minutes.") :
 		pstrdup("Somebody cancelled it at Clari. Start a new export if you still need it.");
 	return failure;
@@ -280,6 +294,12 @@ bad_response(const Task *task)
 	const Account *account = task->account;
 	Failure    *failure;
 
+	if (task->result_failure != NULL && task->export.reading != RESULT_NOT_READ)
+	{
+		failure = palloc(sizeof(Failure));
+		*failure = *task->result_failure;
+		return failure;
+	}
 	switch (task->export.delivery)
 	{
 		case DELIVERY_TOO_LARGE:
@@ -326,9 +346,9 @@ submission_unknown(const Task *task)
 
 	failure->detail = pstrdup("The reply was lost, and Clari's list of jobs does not settle it. "
 							  "It was not submitted again, since that might burn quota twice.");
-	failure->hint = psprintf("Look for the job with: SELECT * FROM clari_export_jobs(%s); "
-							 "then fetch it with clari_export_result(job_id), or start a new export if it is not there.",
-							 quote_literal_cstr(task->account->server_name));
+	failure->hint = psprintf("Look for the job with: %s "
+							 "then fetch it with %s(job_id), or start a new export if it is not there.",
+							 jobs_statement(task), statement_name("clari_export_result"));
 	return failure;
 }
 
@@ -367,8 +387,11 @@ describe_outcome(const Task *task)
 Failure *
 failure_of_task(const Task *task)
 {
-	Failure    *failure = describe_outcome(task);
+	Failure    *failure;
 
+	if (IsTransactionState())
+		statement_find_schema();
+	failure = describe_outcome(task);
 	if (failure != NULL)
 		failure_add_job(failure, task);
 	return failure;

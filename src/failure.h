@@ -54,4 +54,7 @@ extern void failure_raise(const Failure *failure);
 /* How to go on with a job, as a HINT. */
 extern char *job_hint(const Task *task);
 
+/* The statement that lists the jobs of the task's server. */
+extern char *jobs_statement(const Task *task);
+
 #endif							/* CLARI_FAILURE_H */

@@ -25,6 +25,7 @@
 #include "interval.h"
 #include "result.h"
 #include "stat.h"
+#include "statement.h"
 #include "submission.h"
 
 /* ----------
@@ -91,8 +92,7 @@ add_job_to_interrupt(void *arg)
 	else if (export_submission_is_open(&task->export) || submission_is_sent(task))
 	{
 		errdetail("A submission on server \"%s\" was under way.", task->account->server_name);
-		errhint("Look for its job with: SELECT * FROM clari_export_jobs(%s);",
-				quote_literal_cstr(task->account->server_name));
+		errhint("Look for its job with: %s", jobs_statement(task));
 	}
 }
 
@@ -138,6 +138,7 @@ new_task(const char *server_name, Oid role)
 	Task	   *task = engine_new_task();
 	MemoryContext old_context = MemoryContextSwitchTo(task->context);
 
+	statement_find_schema();
 	task->account = account_load(server_name, role);
 	task->submit_interval = task->account->submit_interval;
 	task->hooks = &waiting_hooks;
@@ -167,7 +168,7 @@ new_job_task(const char *server_name, Oid role, ExportGoal goal, const char *job
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid job id"),
 				 errdetail("It must have from 1 to %d letters, digits and any of \"" JOB_ID_MARKS "\".", JOB_ID_SIZE - 1),
-				 errhint("See the jobs of your key with: SELECT * FROM clari_export_jobs();")));
+				 errhint("See the jobs of your key with: %s", jobs_statement(task))));
 	export_init(&task->export, goal, &rules, EXPORT_FORECAST, NULL, NULL,
 				MemoryContextStrdup(task->context, job_id));
 	return task;
@@ -556,6 +557,8 @@ clari_export_all(PG_FUNCTION_ARGS)
 	bool	   *nulls;
 	char	  **names;
 	int			n;
+	MemoryContext period_context;
+	MemoryContext old_context;
 
 	if (PG_ARGISNULL(1))
 		ereport(ERROR,
@@ -574,12 +577,17 @@ clari_export_all(PG_FUNCTION_ARGS)
 	}
 
 	InitMaterializedSRF(fcinfo, 0);
+	period_context = AllocSetContextCreate(CurrentMemoryContext, "clari_export period",
+										   ALLOCSET_DEFAULT_SIZES);
+	old_context = MemoryContextSwitchTo(period_context);
 	for (int i = 0; i < n; i++)
 	{
 		submission.time_period = names[i];
 		export_period((ReturnSetInfo *) fcinfo->resultinfo, &submission, server_name,
 					  i > 0 ? delay : -1);
+		MemoryContextReset(period_context);
 	}
+	MemoryContextSwitchTo(old_context);
 	PG_RETURN_VOID();
 }
 

@@ -294,7 +294,7 @@ for my $name (@submissions)
 	reset_sim;
 	$sim->rules({ times => FOREVER, do => { body_text => '{"jobI' } });
 	my $outcome = $session->fails(call($name), 'RC011', "$name, malformed JSON");
-	like($outcome->{hint}, qr/clari_export_jobs\('clari'\)/, "$name, malformed JSON: HINT");
+	like($outcome->{hint}, qr/public\.clari_export_jobs\('clari'::name\)/, "$name, malformed JSON: HINT");
 	is(scalar $sim->log(method => 'POST'), 1, "$name, malformed JSON: submitted once");
 }
 
@@ -321,7 +321,8 @@ $sim->rules({ do => { gzip_bomb => 100_000_000 } });
 $session->fails(call('jobs'), 'RC008', 'jobs, a gzip bomb');
 
 reset_sim;
-$sim->jobs({ result_text => '"' . 'x' x ($_ - 2) . '"' }) for 512 * 1024, 512 * 1024 + 1;
+my ($head, $tail) = ('{"entries": [], "x": "', '"}');
+$sim->jobs({ result_text => $head . 'x' x ($_ - length "$head$tail") . $tail }) for 512 * 1024, 512 * 1024 + 1;
 is($session->run(q{SELECT length(clari_export('net_arr')::text)})->{rows}, 512 * 1024, 'a result of just max_result_size');
 $session->fails(q{SELECT clari_export('net_arr')}, 'RC008', 'a result of one byte more');
 
@@ -373,7 +374,7 @@ for my $case (@later_faults)
 		$sim->reset;
 		$sim->rules({ match => { method => 'GET', path => $path }, times => FOREVER, do => $do });
 		my ($outcome, $job) = fails_after_submission($export_of{$name}, $sqlstate, "$name, $what");
-		like($outcome->{hint}, qr/clari_export_result\('$job'\)/, "$name, $what: the HINT goes on with the job");
+		like($outcome->{hint}, qr/SELECT public\.clari_export_result\('$job'::text\);/, "$name, $what: the HINT goes on with the job");
 
 		# libcurl repeats a request by itself when the connection that it has kept is dead.
 		my $limit = ATTEMPTS + ($do->{reset} ? 1 : 0);
@@ -520,7 +521,7 @@ for my $name (sort keys %export_of)
 	my $outcome = $session->fails($export_of{$name}, 'RC007', "$name, a job without end");
 	like($outcome->{message}, qr/${\ATTEMPTS} status requests/, "$name, a job without end: message");
 	like($outcome->{detail}, qr/Job \w{24}.*STARTED/, "$name, a job without end: DETAIL");
-	like($outcome->{hint}, qr/clari_export_poll\('\w{24}'\)/, "$name, a job without end: HINT");
+	like($outcome->{hint}, qr/SELECT public\.clari_export_poll\('\w{24}'::text\);/, "$name, a job without end: HINT");
 	is($sim->log(path => qr{^/export/jobs/\w+$}) - $before, ATTEMPTS, "$name, a job without end: poll_max_attempts");
 }
 
@@ -541,7 +542,7 @@ for my $form (1, 2)
 		my ($outcome, $job) = ($session->fails("SELECT clari_export('net_arr', $arguments)", 'RC010', "form $form, another period than $how"));
 		like($outcome->{message}, qr/2026_Q3 instead of 2026_Q2/, "form $form, another period than $how: message");
 		like($outcome->{detail}, qr/Job \w{24}/, "form $form, another period than $how: DETAIL");
-		like($outcome->{hint}, qr/clari_export_result\('\w{24}'\)/, "form $form, another period than $how: HINT");
+		like($outcome->{hint}, qr/SELECT public\.clari_export_result\('\w{24}'::text\);/, "form $form, another period than $how: HINT");
 	}
 	$session->fails(q{SELECT clari_export('net_arr', '2031_Q1')}, 'RC010', "form $form, a period that Clari does not know");
 	is($session->run(q{SELECT clari_export('net_arr') IS NOT NULL})->{rows}, 't', "form $form, no period asked for");

@@ -156,12 +156,12 @@ sub check
 	{
 		like($detail, qr/^Job \w{24} of server "$server" was submitted\.$/, "$what: the job in DETAIL");
 		my ($job) = $detail =~ /(\w{24})/;
-		like($hint, qr/clari_export_result\('$job', server => '$server'\)/, "$what: how to go on in HINT");
+		like($hint, qr/public\.clari_export_result\('$job'::text, server => '$server'::name\)/, "$what: how to go on in HINT");
 	}
 	elsif ($after eq 'submission')
 	{
 		like($detail, qr/submission on server "$server" was under way/, "$what: the submission in DETAIL");
-		like($hint, qr/clari_export_jobs\('$server'\)/, "$what: where to look in HINT");
+		like($hint, qr/public\.clari_export_jobs\('$server'::name\)/, "$what: where to look in HINT");
 	}
 	else
 	{

@@ -197,7 +197,7 @@ for my $name (qw(clari_export clari_export_submit))
 	my $theirs = colleague();
 	my $error  = $session->receive;
 	is($error->{sqlstate}, 'RC011', "$name, two jobs that fit");
-	like($error->{hint}, qr/clari_export_jobs\('clari'\)/, "$name, two jobs that fit: HINT");
+	like($error->{hint}, qr/public\.clari_export_jobs\('clari'::name\)/, "$name, two jobs that fit: HINT");
 	is(scalar posts(), 1, "$name, two jobs that fit: nothing more is submitted");
 	is(scalar $sim->log(path => qr/$theirs/), 0, "$name, two jobs that fit: neither is touched");
 
@@ -218,7 +218,7 @@ for my $name (qw(clari_export clari_export_submit))
 		$sim->reset($settings);
 		$sim->rules(@rules, @more);
 		$error = $session->fails($calls{$name}, 'RC011', "$name, $what");
-		like($error->{hint}, qr/clari_export_jobs\('clari'\)/, "$name, $what: HINT");
+		like($error->{hint}, qr/public\.clari_export_jobs\('clari'::name\)/, "$name, $what: HINT");
 		is(scalar posts(), 1, "$name, $what: nothing more is submitted");
 	}
 	$test->set_options('clari', poll_max_attempts => 50);
@@ -256,7 +256,7 @@ $other->run('SELECT pg_cancel_backend(' . $session->pid . ')');
 my $cancelled = $session->receive;
 is($cancelled->{sqlstate}, '57014', 'a cancel while it is not known');
 like($cancelled->{detail}, qr/submission on server "wide" was under way/, 'DETAIL');
-like($cancelled->{hint}, qr/clari_export_jobs\('wide'\)/, 'HINT');
+like($cancelled->{hint}, qr/public\.clari_export_jobs\('wide'::name\)/, 'HINT');
 $sim->reset;
 is($other->value(q{SELECT clari_export('renewals', '2026_Q2', server => 'wide') ? 'entries'}), 't', 'and the lane is free again');
 

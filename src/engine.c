@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
 
 #include "core/json.h"
@@ -16,8 +17,17 @@
 
 /* A hold shorter than this is not worth a message. */
 #define REPORTED_HOLD			SECONDS(1)
+#define SHORTEST_HOLD			MILLISECONDS(1)
 
-static dlist_head tasks = DLIST_STATIC_INIT(tasks);
+static int	compare_times(const pairingheap_node *a, const pairingheap_node *b, void *arg);
+
+/*
+ * A task waits for a moment, for its lane, or for its transfer, which knows
+ * whose it is. Nothing that happens costs a look at more than the tasks that
+ * it concerns.
+ */
+static pairingheap waiting = {.ph_compare = compare_times}; /* the first is on top */
+static dlist_head held = DLIST_STATIC_INIT(held);
 
 bool
 task_is_finished(const Task *task)
@@ -52,14 +62,54 @@ export_ended(const Task *task)
 	return task->export.has_job && task->export.job.phase != JOB_IN_PROGRESS;
 }
 
+static int
+compare_times(const pairingheap_node *a, const pairingheap_node *b, void *arg pg_attribute_unused())
+{
+	Instant		time_a = pairingheap_const_container(Task, by_time, a)->look_at;
+	Instant		time_b = pairingheap_const_container(Task, by_time, b)->look_at;
+
+	return (time_a < time_b) - (time_a > time_b);
+}
+
+/* A task is looked at, or goes: it waits for nothing. */
+static void
+stop_waiting(Task *task)
+{
+	if (task->has_time)
+		pairingheap_remove(&waiting, &task->by_time);
+	if (task->is_held)
+		dlist_delete(&task->held_node);
+	task->has_time = task->is_held = false;
+}
+
+/* Note when to look at a task again; a transfer calls by itself. */
+static void
+wait_for_time(Task *task)
+{
+	stop_waiting(task);
+	if (task->action.finished || (task->transfer != NULL && transfer_reply(task->transfer) == NULL))
+		return;
+	if (task->held_since != 0)
+	{
+		dlist_push_tail(&held, &task->held_node);
+		task->is_held = true;
+	}
+	/* Lanes say when to ask again; never so often that nothing else is done. */
+	task->look_at = task->held_since != 0 ? Max(task->due, http_now() + SHORTEST_HOLD) :
+		task->action.not_before;
+	if (task->look_at == INSTANT_NEVER)
+		return;
+	pairingheap_add(&waiting, &task->by_time);
+	task->has_time = true;
+}
+
 /* Runs when the task's memory goes. */
 static void
 release_task(void *arg)
 {
 	Task	   *task = arg;
 
-	if (task->added)
-		dlist_delete(&task->node);
+	stop_waiting(task);
 	drop_transfer(task);
 	lane_close(&task->ticket, export_ended(task));
 	export_free(&task->export);
@@ -88,11 +138,9 @@ engine_add(Task *task, Instant not_before)
 	lane_open(&task->ticket, task->account);
 	if (goal == GOAL_RESUME_UNKNOWN || goal == GOAL_RESUME_JOB)
 		lane_take_running_place(&task->ticket, goal == GOAL_RESUME_UNKNOWN);
-	dlist_push_tail(&tasks, &task->node);
-	task->added = true;
-
 	task->action = export_start(&task->export, not_before);
 	task->due = task->action.not_before;
+	wait_for_time(task);
 }
 
 void
@@ -124,6 +172,7 @@ start_transfer(Task *task)
 		.timeout_is_idle = kind == REQUEST_RESULT,
 		.max_reply_size = kind == REQUEST_RESULT ? account->max_result_size : (int64) request_reply_limit(kind),
 		.fresh_connection = kind == REQUEST_SUBMIT,
+		.owner = task,
 	};
 
 	if (!request_path(kind, task->export.kind, task->export.forecast_id,
@@ -256,6 +305,16 @@ count_reply(const Task *task, const Reply *reply)
 }
 
 void
+engine_reload_account(Task *task)
+{
+	MemoryContext old_context = MemoryContextSwitchTo(task->context);
+
+	AcceptInvalidationMessages();
+	task->account = account_load(task->account->server_name, task->account->role);
+	MemoryContextSwitchTo(old_context);
+}
+
+void
 engine_warn_of_status(Task *task, const char *status)
 {
 	bool		known;
@@ -336,6 +395,8 @@ take_reply(Task *task, const Reply *reply)
 	known.reading = read_result(task, request, reply);
 	task->action = export_reply(&task->export, &known, http_now());
 	task->due = task->action.not_before;
+	if (task->action.reload_account && task->hooks->reload_account != NULL)
+		task->hooks->reload_account(task);
 	count_reply(task, reply);
 	inform_lane(task, reply);
 	if (task->action.wait_was_cut)
@@ -401,71 +462,92 @@ advance_guarded(Task *task)
 	return news;
 }
 
+/* Look at a task: something that it waited for has come. */
+static bool
+look_at(Task *task)
+{
+	bool		news = false;
+
+	if (!task->action.finished)
+		news = task->hooks->failed != NULL ? advance_guarded(task) : advance(task);
+	wait_for_time(task);
+	return news;
+}
+
+/* The task whose moment comes first, or NULL. */
+static Task *
+first_in_time(void)
+{
+	return pairingheap_is_empty(&waiting) ? NULL :
+		pairingheap_container(Task, by_time, pairingheap_first(&waiting));
+}
+
 /*
  * Take in what arrived and send what may go. Returns true if that changed
- * anything the owners of tasks may want to act on.
+ * anything the owners of tasks may want to act on. A task that sent something
+ * is past its moment; one that its lane holds is looked at later, too.
  */
 static bool
 advance_tasks(void)
 {
-	dlist_mutable_iter iter;
+	Instant		now = http_now();
+	Task	   *task;
 	bool		any_news = false;
 
-	dlist_foreach_modify(iter, &tasks)
-	{
-		Task	   *task = dlist_container(Task, node, iter.cur);
-
-		if (!task->action.finished)
-			any_news |= task->hooks->failed != NULL ? advance_guarded(task) : advance(task);
-	}
+	while ((task = transfer_next_finished()) != NULL)
+		any_news |= look_at(task);
+	while ((task = first_in_time()) != NULL && task->look_at <= now)
+		any_news |= look_at(task);
 	return any_news;
 }
 
-/*
- * When the next task has something to do; transfers wake us by themselves.
- * *wait is what the process mainly waits for.
- */
-static Instant
-next_due(WaitFor *wait)
+/* A lane changed: whoever is held may go. */
+static bool
+advance_held(void)
 {
+	bool		any_news = false;
+	int			n = 0;
 	dlist_iter	iter;
-	Instant		next = INSTANT_NEVER;
 
-	*wait = WAIT_FOR_WORK;
-	dlist_foreach(iter, &tasks)
-	{
-		Task	   *task = dlist_container(Task, node, iter.cur);
+	dlist_foreach(iter, &held)
+		n++;
+	/* Those that are held again stand at the end then. */
+	while (n-- > 0 && !dlist_is_empty(&held))
+		any_news |= look_at(dlist_head_element(Task, held_node, &held));
+	return any_news;
+}
 
-		if (task->action.finished)
-			continue;
-		if (task->transfer != NULL)
-			*wait = Max(*wait, WAIT_FOR_REPLY);
-		else
-		{
-			next = instant_earlier(next, task->due);
-			*wait = Max(*wait, task->held_since != 0 ? WAIT_FOR_LANE : WAIT_FOR_POLL);
-		}
-	}
-	return next;
+/* What the process mainly waits for. */
+static WaitFor
+wait_kind(bool watch_lanes)
+{
+	WaitFor		wait = WAIT_FOR_WORK;
+
+	if (!pairingheap_is_empty(&waiting))
+		wait = WAIT_FOR_POLL;
+	if (!dlist_is_empty(&held) || (wait == WAIT_FOR_WORK && watch_lanes))
+		wait = Max(wait, WAIT_FOR_LANE);
+	if (transfers_are_running())
+		wait = Max(wait, WAIT_FOR_REPLY);
+	return wait;
 }
 
 void
 engine_step(Instant until, bool watch_lanes)
 {
-	WaitFor		wait;
-	Instant		next;
+	const Task *first;
 
 	if (advance_tasks())
 		return;
 
 	/* A place may have become free since we asked: ask once more. */
-	if (lane_woke_us() && (advance_tasks() || watch_lanes))
+	if (lane_woke_us() && (advance_held() || watch_lanes))
 		return;
 
-	next = next_due(&wait);
-	if (wait == WAIT_FOR_WORK && watch_lanes)
-		wait = WAIT_FOR_LANE;
-	http_wait(instant_earlier(until, next), wait_event_info(wait));
+	first = first_in_time();
+	if (first != NULL)
+		until = instant_earlier(until, first->look_at);
+	http_wait(until, wait_event_info(wait_kind(watch_lanes)));
 	CHECK_FOR_INTERRUPTS();
 }
 

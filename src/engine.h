@@ -10,6 +10,7 @@
 #define CLARI_ENGINE_H
 
 #include "lib/ilist.h"
+#include "lib/pairingheap.h"
 #include "utils/jsonb.h"
 
 #include "account.h"
@@ -41,6 +42,9 @@ typedef struct TaskHooks
 	 */
 	ResultReading (*read_result) (Task *task, const Reply *reply);
 
+	/* Clari refused the key, which may have been replaced: engine_reload_account(). */
+	void		(*reload_account) (Task *task);
+
 	/* A reply was taken in; task->due is when the next request goes out. */
 	void		(*progressed) (Task *task);
 
@@ -56,8 +60,11 @@ typedef struct TaskHooks
 
 struct Task
 {
-	dlist_node	node;			/* in the engine's tasks */
-	bool		added;
+	pairingheap_node by_time;	/* among those that wait for a moment */
+	bool		has_time;		/* it is in there */
+	Instant		look_at;		/* that moment */
+	dlist_node	held_node;		/* among those that their lanes hold */
+	bool		is_held;		/* it is in there */
 	MemoryContext context;		/* of the task and all it needs */
 
 	Export		export;
@@ -108,6 +115,9 @@ extern const Reply *task_last_reply(const Task *task);
  * for which the process waits. Interrupts are served.
  */
 extern void engine_step(Instant until, bool watch_lanes);
+
+/* Read the task's account anew, inside a transaction. */
+extern void engine_reload_account(Task *task);
 
 /* Warn, once a task, of a status that Clari does not document. */
 extern void engine_warn_of_status(Task *task, const char *status);

@@ -97,6 +97,7 @@ add_job_to_interrupt(void *arg)
 }
 
 static const TaskHooks waiting_hooks = {
+	.reload_account = engine_reload_account,
 	.held = report_hold,
 	.read_result = result_read,
 };

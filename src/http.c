@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "lib/ilist.h"
+#include "lib/pairingheap.h"
 #include "miscadmin.h"
 #include "storage/fd.h"
 #include "storage/latch.h"
@@ -52,7 +53,10 @@
 
 struct Transfer
 {
-	dlist_node	node;			/* in transfers */
+	dlist_node	node;			/* in finished, while it is to be told */
+	bool		to_be_told;
+	void	   *owner;
+	pairingheap_node by_deadline;	/* in running, until it ends */
 	CURL	   *easy;
 	struct curl_slist *headers;
 	char		error[CURL_ERROR_SIZE];
@@ -75,7 +79,11 @@ struct Transfer
 };
 
 static CURLM *multi = NULL;
-static dlist_head transfers = DLIST_STATIC_INIT(transfers);
+static int	compare_deadlines(const pairingheap_node *a, const pairingheap_node *b, void *arg);
+
+/* The transfer with the first deadline is on top. */
+static pairingheap running = {.ph_compare = compare_deadlines};
+static dlist_head finished = DLIST_STATIC_INIT(finished);
 static CURL *kept_handles[KEPT_HANDLES];
 static int	n_kept_handles = 0;
 
@@ -107,6 +115,15 @@ unix_now(void)
 {
 	return GetCurrentTimestamp() +
 		(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+}
+
+static int
+compare_deadlines(const pairingheap_node *a, const pairingheap_node *b, void *arg pg_attribute_unused())
+{
+	Instant		deadline_a = pairingheap_const_container(Transfer, by_deadline, a)->deadline;
+	Instant		deadline_b = pairingheap_const_container(Transfer, by_deadline, b)->deadline;
+
+	return (deadline_a < deadline_b) - (deadline_a > deadline_b);
 }
 
 static sigset_t
@@ -432,7 +449,8 @@ transfer_start(const HttpRequest *request)
 	transfer->timeout_is_idle = request->timeout_is_idle;
 	transfer->deadline = http_now() + request->timeout;
 	transfer->last_deadline = http_now() + Max(request->timeout, LONGEST_TRANSFER);
-	dlist_push_tail(&transfers, &transfer->node);
+	transfer->owner = request->owner;
+	pairingheap_add(&running, &transfer->by_deadline);
 
 	if (!prepare(transfer, request) ||
 		curl_multi_add_handle(multi, transfer->easy) != CURLM_OK)
@@ -536,6 +554,27 @@ end_transfer(Transfer *transfer, CURLcode code)
 	if (transfer->error[0] == '\0')
 		strlcpy(transfer->error, curl_easy_strerror(code), CURL_ERROR_SIZE);
 	transfer->finished = true;
+	pairingheap_remove(&running, &transfer->by_deadline);
+	transfer->to_be_told = true;
+	dlist_push_tail(&finished, &transfer->node);
+}
+
+bool
+transfers_are_running(void)
+{
+	return !pairingheap_is_empty(&running);
+}
+
+void *
+transfer_next_finished(void)
+{
+	Transfer   *transfer;
+
+	if (dlist_is_empty(&finished))
+		return NULL;
+	transfer = dlist_container(Transfer, node, dlist_pop_head_node(&finished));
+	transfer->to_be_told = false;
+	return transfer->owner;
 }
 
 /*
@@ -604,7 +643,9 @@ expire(Transfer *transfer, Instant now)
 	if (received > transfer->bytes_at_deadline && now < transfer->last_deadline)
 	{
 		transfer->bytes_at_deadline = received;
+		pairingheap_remove(&running, &transfer->by_deadline);
 		transfer->deadline = instant_earlier(now + transfer->timeout, transfer->last_deadline);
+		pairingheap_add(&running, &transfer->by_deadline);
 		return false;
 	}
 	curl_multi_remove_handle(multi, transfer->easy);
@@ -614,19 +655,22 @@ expire(Transfer *transfer, Instant now)
 	return true;
 }
 
+/* The transfer whose deadline comes first, or NULL. */
+static Transfer *
+first_to_expire(void)
+{
+	return pairingheap_is_empty(&running) ? NULL :
+		pairingheap_container(Transfer, by_deadline, pairingheap_first(&running));
+}
+
 static bool
 expire_overdue(Instant now)
 {
-	dlist_iter	iter;
+	Transfer   *transfer;
 	bool		any = false;
 
-	dlist_foreach(iter, &transfers)
-	{
-		Transfer   *transfer = dlist_container(Transfer, node, iter.cur);
-
-		if (!transfer->finished && now >= transfer->deadline)
-			any |= expire(transfer, now);
-	}
+	while ((transfer = first_to_expire()) != NULL && now >= transfer->deadline)
+		any |= expire(transfer, now);
 	return any;
 }
 
@@ -650,7 +694,10 @@ transfer_free(Transfer *transfer)
 	}
 	forget_key(transfer);
 
-	dlist_delete(&transfer->node);
+	if (!transfer->finished)
+		pairingheap_remove(&running, &transfer->by_deadline);
+	if (transfer->to_be_told)
+		dlist_delete(&transfer->node);
 	free(transfer->body);
 	free(transfer);
 }
@@ -709,16 +756,11 @@ static long
 sleep_milliseconds(Instant until)
 {
 	Instant		now = http_now();
-	dlist_iter	iter;
+	const Transfer *transfer = first_to_expire();
 
 	until = instant_earlier(until, timer_due);
-	dlist_foreach(iter, &transfers)
-	{
-		Transfer   *transfer = dlist_container(Transfer, node, iter.cur);
-
-		if (!transfer->finished)
-			until = instant_earlier(until, transfer->deadline);
-	}
+	if (transfer != NULL)
+		until = instant_earlier(until, transfer->deadline);
 	if (until == INSTANT_NEVER)
 		return -1;
 	if (until <= now)

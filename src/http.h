@@ -27,6 +27,7 @@ typedef struct HttpRequest
 	bool		timeout_is_idle;	/* timeout is the longest time without one */
 	int64		max_reply_size; /* bytes after decompression */
 	bool		fresh_connection;	/* and never sent twice */
+	void	   *owner;			/* what transfer_next_finished() tells */
 } HttpRequest;
 
 typedef struct Transfer Transfer;
@@ -43,8 +44,17 @@ extern Transfer *transfer_start(const HttpRequest *request);
 /* NULL while the transfer runs; then its reply, valid until it is freed. */
 extern const Reply *transfer_reply(const Transfer *transfer);
 
+/*
+ * The owner of a transfer that ended and was not told of yet, or NULL. Each is
+ * told once, in the order in which they ended.
+ */
+extern void *transfer_next_finished(void);
+
 /* libcurl's words for a transfer that did not bring a reply. */
 extern const char *transfer_error(const Transfer *transfer);
+
+/* Whether any transfer of this process has not ended. */
+extern bool transfers_are_running(void);
 
 /* End a transfer, finished or not. NULL is allowed. */
 extern void transfer_free(Transfer *transfer);

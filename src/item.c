@@ -226,6 +226,19 @@ before_look_up(Task *task)
 		task->export.contested = true;
 }
 
+static void
+read_account_again(void *arg)
+{
+	engine_reload_account((Task *) arg);
+}
+
+/* An account that cannot be read stays as it was, and is refused again. */
+static void
+reload_account(Task *task)
+{
+	(void) queue_run("reload", false, read_account_again, task);
+}
+
 /* The word for what the task's next request waits for, if Clari held it. */
 static const char *
 hold_reason_of(const Task *task)
@@ -306,6 +319,7 @@ static const TaskHooks queue_hooks = {
 	.failed = failed,
 	.before_submission = before_submission,
 	.before_look_up = before_look_up,
+	.reload_account = reload_account,
 	.progressed = progressed,
 };
 

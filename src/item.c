@@ -11,6 +11,7 @@
  */
 #include "postgres.h"
 
+#include "utils/hsearch.h"
 #include "utils/memutils.h"
 
 #include "fault.h"
@@ -33,6 +34,7 @@ static const Backoff patience = {.base = SECONDS(1),.multiplier = 2,.max = SECON
 
 dlist_head	items = DLIST_STATIC_INIT(items);
 static MemoryContext items_context = NULL;
+static HTAB *items_by_id = NULL;
 static int	given_back = 0;
 
 static Item *
@@ -41,9 +43,35 @@ item_of(const Task *task)
 	return (Item *) task->owner;
 }
 
+typedef struct ItemById
+{
+	int64		request_id;		/* the key */
+	Item	   *item;
+} ItemById;
+
+static HTAB *
+get_items_by_id(void)
+{
+	HASHCTL		control = {.keysize = sizeof(int64),.entrysize = sizeof(ItemById)};
+
+	if (items_by_id == NULL)
+		items_by_id = hash_create("clari_export items", 64, &control, HASH_ELEM | HASH_BLOBS);
+	return items_by_id;
+}
+
+static void
+item_insert(Item *item)
+{
+	ItemById   *entry = hash_search(get_items_by_id(), &item->request_id, HASH_ENTER, NULL);
+
+	entry->item = item;
+	dlist_push_tail(&items, &item->node);
+}
+
 void
 item_remove(Item *item)
 {
+	hash_search(get_items_by_id(), &item->request_id, HASH_REMOVE, NULL);
 	dlist_delete(&item->node);
 	engine_remove(item->task);
 	pfree(item);
@@ -52,16 +80,9 @@ item_remove(Item *item)
 Item *
 item_find(int64 request_id)
 {
-	dlist_iter	iter;
+	ItemById   *entry = hash_search(get_items_by_id(), &request_id, HASH_FIND, NULL);
 
-	dlist_foreach(iter, &items)
-	{
-		Item	   *item = dlist_container(Item, node, iter.cur);
-
-		if (item->request_id == request_id)
-			return item;
-	}
-	return NULL;
+	return entry != NULL ? entry->item : NULL;
 }
 
 void
@@ -421,7 +442,7 @@ start_item(void *arg)
 	item->job_is_stored = request->job_id != NULL;
 	task->owner = item;
 	engine_add(task, first_request_at(request, task->account->poll_backoff.max));
-	dlist_push_tail(&items, &item->node);
+	item_insert(item);
 	MemoryContextSetParent(task->context, items_context);
 }
 

@@ -336,7 +336,35 @@ failed(Task *task, const ErrorData *error)
 	doom(item_of(task), error);
 }
 
+typedef struct ResultRead
+{
+	Task	   *task;
+	const Reply *reply;
+	ResultReading reading;
+} ResultRead;
+
+static void
+read_in_transaction(void *arg)
+{
+	ResultRead *read = arg;
+
+	read->reading = result_read(read->task, read->reply);
+}
+
+/*
+ * A conversion of its text needs a transaction. What goes wrong with the
+ * database meanwhile is met again, and suffered, when the result is stored.
+ */
+static ResultReading
+read_result(Task *task, const Reply *reply)
+{
+	ResultRead	read = {task, reply, RESULT_NOT_READ};
+
+	return queue_run("result", false, read_in_transaction, &read) == NULL ? read.reading : RESULT_NOT_READ;
+}
+
 static const TaskHooks queue_hooks = {
+	.read_result = read_result,
 	.failed = failed,
 	.before_submission = before_submission,
 	.before_look_up = before_look_up,

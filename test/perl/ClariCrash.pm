@@ -352,7 +352,7 @@ sub _begin
 	my $values = join ', ', map { "('$_->{forecast}', '$_->{period}', '" . ($_->{server} || 'clari') . "')" }
 	  @{ $scenario->{requests} };
 	$self->{insert} = "INSERT INTO clari_export_request (forecast_id, time_period, server) VALUES $values;";
-	$self->_sql("BEGIN;\n$self->{insert}\n" . ($with_insert || '') . "\nCOMMIT;");
+	$self->_sql("BEGIN;\n$self->{insert}\n" . ($with_insert || '') . "\nCOMMIT;", as_role());
 	$self->_keep_draining;
 	return;
 }
@@ -370,7 +370,7 @@ sub _set_quota_reserve
 sub _insert_if_missing
 {
 	my ($self) = @_;
-	$self->_sql($self->{insert}) if ($self->_sql('SELECT count(*) FROM clari_export_request') // '') eq '0';
+	$self->_sql($self->{insert}, as_role()) if ($self->_sql('SELECT count(*) FROM clari_export_request') // '') eq '0';
 	return;
 }
 
@@ -402,7 +402,7 @@ sub _keep_draining
 	open(STDERR, '>', '/dev/null');
 	open(STDOUT, '>', '/dev/null');
 	local %ENV = $self->node->_get_env();
-	exec 'psql', '--no-psqlrc', '--quiet', '-c', 'CALL clari_export_drain()', $self->node->connstr('postgres')
+	exec 'psql', '--no-psqlrc', '--quiet', @{ as_role() }, '-c', 'CALL clari_export_drain()', $self->node->connstr('postgres')
 	  or POSIX::_exit(127);
 }
 
@@ -516,11 +516,17 @@ sub _too_many_running
 	return [ map { "$_ had $keys->{$_}{max_running} jobs running" } grep { $keys->{$_}{max_running} > 1 } sort keys %$keys ];
 }
 
+# Requests are those of the tests' role, and so are the drains.
+sub as_role
+{
+	return [ '--username' => ClariTest::USER ];
+}
+
 # A value, or undef while the server cannot be asked.
 sub _sql
 {
-	my ($self, $sql) = @_;
-	my ($status, $output) = eval { $self->node->psql('postgres', $sql) };
+	my ($self, $sql, $parameters) = @_;
+	my ($status, $output) = eval { $self->node->psql('postgres', $sql, extra_params => $parameters || []) };
 	return defined $status && $status == 0 ? $output : undef;
 }
 

@@ -170,7 +170,7 @@ ClariSim::stage_file('slow_names.so').
 
 =cut
 
-sub host          { my ($self) = @_; return $self->{tls} ? ($ENV{CLARI_NEW_STAGE} ? 'clari.test' : 'localhost') : '127.0.0.1' }
+sub host          { my ($self) = @_; return $self->{tls} ? 'clari.test' : '127.0.0.1' }
 sub port          { my ($self) = @_; return $self->{port} }
 sub pid           { my ($self) = @_; return $self->{pid} }
 sub output        { my ($self) = @_; return $self->_read_file('output') }

@@ -79,7 +79,6 @@ a node that a standby can follow; C<install_path>: another PostgreSQL than that 
 sub new
 {
 	my ($class, $name, %options) = @_;
-	%options = (superuser => 1, loopback => 1, %options) unless $ENV{CLARI_NEW_STAGE};
 	my $self = bless { $options{superuser} ? () : (user => USER) }, $class;
 	$self->{sim}  = ClariSim->start(tls => !$options{loopback}, %{ $options{sim} || {} });
 	$self->{node} = PostgreSQL::Test::Cluster->new($name,

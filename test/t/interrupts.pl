@@ -6,9 +6,7 @@
 use strict;
 use warnings;
 
-use File::Temp ();
 use IO::Socket::INET;
-use IPC::Run ();
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::Local qw(timegm);
@@ -16,45 +14,12 @@ use ClariTest;
 
 use constant LATE       => 5;         # seconds; the aim is a tenth of one
 use constant TIMEOUT_MS => 500;
-use constant SLOW_NAME  => 'slow.invalid';
-
-# A resolver that does not answer: a library in place of the C library's own function, for that name only.
-# Returns undef where there is no C compiler.
-sub slow_resolver
-{
-	my $directory = PostgreSQL::Test::Utils::tempdir();
-	my ($source, $library) = ("$directory/slow.c", "$directory/slow.so");
-	PostgreSQL::Test::Utils::append_to_file($source, sprintf(<<'END', SLOW_NAME));
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <netdb.h>
-#include <string.h>
-#include <unistd.h>
-
-typedef int (*Resolve) (const char *, const char *, const struct addrinfo *, struct addrinfo **);
-
-int
-getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **result)
-{
-	if (name != NULL && strcmp(name, "%s") == 0)
-	{
-		sleep(20);
-		return EAI_AGAIN;
-	}
-	return ((Resolve) dlsym(RTLD_NEXT, "getaddrinfo")) (name, service, hints, result);
-}
-END
-	my ($output, $built) = ('');
-	eval { $built = IPC::Run::run([ 'cc', '-shared', '-fPIC', '-o', $library, $source, '-ldl' ], '>', \$output, '2>&1') };
-	return $built ? $library : undef;
-}
+use constant SLOW_NAME  => 'silent.test';
 
 # It accepts a connection, and never says a word.
 my $silent = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 64, Proto => 'tcp') or die "cannot listen: $!";
 
 my @names = qw(reply submission result retry poll lane);
-my $resolver = slow_resolver();
-local $ENV{LD_PRELOAD} = $resolver if $resolver;
 my $test = ClariTest->new(
 	'interrupts',
 	sim => {
@@ -63,7 +28,6 @@ my $test = ClariTest->new(
 			organizations => { acme => { concurrent_limit => 1000 } },
 		}
 	});
-delete $ENV{LD_PRELOAD};
 my ($node, $sim, $session) = ($test->node, $test->sim, $test->session);
 my %patient = (connect_timeout => '1 min', request_timeout => '1 min');
 
@@ -94,7 +58,6 @@ my %waits = (
 	retry      => { what => 'a long Retry-After', begun => told(qr/waiting \d{4} s: rate limited/) },
 	poll       => { what => 'the next poll', begun => told(qr/next request in [1-9]/), after => 'job' },
 	lane       => { what => 'the lane', begun => told(qr/another export of this API key is running/) });
-delete $waits{dns} unless $resolver;
 
 sub is_waiting
 {
@@ -218,5 +181,4 @@ my $ended = logged_at(qr/database system is shut down/) - $shutdown;
 note sprintf 'the fast shutdown took %.0f ms', $ended * 1000;
 cmp_ok($ended, '<', 2 * LATE, 'the fast shutdown waits for none of them');
 
-note 'a slow DNS answer was not tested: no C compiler' unless $resolver;
 done_testing();

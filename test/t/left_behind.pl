@@ -16,7 +16,7 @@ my ($node, $sim) = ($test->node, $test->sim);
 $node->safe_psql('postgres', 'CREATE DATABASE second');
 $test->install('second');
 $test->create_server('clari', database => 'second', poll_max_attempts => 1000);
-my $second = $test->new_session(superuser => 1, database => 'second');
+my $second = $test->new_session(database => 'second');
 $test->worker_pid('second');
 
 # Clari accepts the submission of the first, and its reply is lost with the server.
@@ -30,7 +30,7 @@ $test->superuser->run(q{BEGIN; LOCK TABLE clari_export_request; PREPARE TRANSACT
 $node->stop('immediate');
 $test->quit_sessions;
 $node->start;
-$second = $test->new_session(superuser => 1, database => 'second');
+$second = $test->new_session(database => 'second');
 $test->await_activity($test->worker_pid, q{wait_event_type = 'Lock'});
 $test->await_activity($test->worker_pid('second'), q{wait_event_type = 'Extension'});
 is($test->request($waiting, $second)->{state}, 'queued', 'the second database waits for the first');
@@ -51,7 +51,7 @@ $test->superuser->run(q{BEGIN; LOCK TABLE clari_export_request; PREPARE TRANSACT
 $node->stop('immediate');
 $test->quit_sessions;
 $node->start;
-$second = $test->new_session(superuser => 1, database => 'second');
+$second = $test->new_session(database => 'second');
 $test->await_state('done', $test->enqueue(session => $second), $second);
 pass('a worker that does not get to its table holds the other database up for a bounded time');
 $node->safe_psql('postgres', q{ROLLBACK PREPARED 'for ever'});

@@ -69,7 +69,7 @@ sub accepted
 
 my $first = enqueue('queued');
 $test->await('the worker to wait for the standby',
-	sub { $test->session->value(q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'clari_export worker' AND wait_event = 'SyncRep'}) });
+	sub { $test->superuser->value(q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'clari_export worker' AND wait_event = 'SyncRep'}) });
 is(scalar posts('queued'), 0, 'nothing is submitted that the standby does not know of');
 $standby->start;
 $test->await('the first request', sub { states_of($primary, 'queued') eq 'done' });

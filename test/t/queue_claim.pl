@@ -17,7 +17,7 @@ use constant {
 };
 
 # A drain's statements are those of the worker, in a session that can look at them.
-my $test = ClariTest->new('queue_claim', preload => 0, conf => "autovacuum = off\n");
+my $test = ClariTest->new('queue_claim', superuser => 1, preload => 0, conf => "autovacuum = off\n");
 my ($node, $sim, $session) = ($test->node, $test->sim, $test->session);
 
 $session->run(

@@ -28,9 +28,8 @@ my $conf = q{
 sub restart
 {
 	my ($test) = @_;
-	$test->session->quit;
+	$test->quit_sessions;
 	$test->node->restart;
-	$test->{session} = $test->new_session;
 	return;
 }
 
@@ -41,7 +40,7 @@ sub await_run
 	return $test->await(
 		'the scheduled job to run',
 		sub {
-			my $run = $test->session->value(
+			my $run = $test->superuser->value(
 				"SELECT status || ': ' || return_message FROM cron.job_run_details
 				 WHERE jobid = $job AND status IN ('succeeded', 'failed') ORDER BY runid DESC LIMIT 1");
 			return length $run ? $run : undef;
@@ -53,7 +52,7 @@ sub await_run
 # ----------
 
 my $test = ClariTest->new('queue_cron', conf => $conf);
-$test->session->run('CREATE EXTENSION pg_cron');
+$test->superuser->run('CREATE EXTENSION pg_cron; GRANT USAGE ON SCHEMA cron TO exporter');
 my $job = $test->session->value(
 	q{SELECT cron.schedule('clari', '@reboot',
 	  $$SELECT clari_export_enqueue('net_arr', '2026_Q2', dedupe_key => 'net_arr daily')$$)});
@@ -72,9 +71,9 @@ $test->await_state('done', map { $_->{id} } $test->requests('true'));
 is(scalar $test->sim->log(method => 'POST'), 2, 'and again the next time');
 
 # A role's schedule queues for that role.
-$test->session->run(
-	q{SELECT cron.unschedule('clari');
-	  CREATE ROLE analyst LOGIN;
+$test->session->run(q{SELECT cron.unschedule('clari')});
+$test->superuser->run(
+	q{CREATE ROLE analyst LOGIN;
 	  GRANT USAGE ON SCHEMA cron TO analyst;
 	  GRANT USAGE ON FOREIGN SERVER clari TO analyst;
 	  CREATE USER MAPPING FOR analyst SERVER clari OPTIONS (api_key 'demo-key')});
@@ -85,7 +84,7 @@ restart($test);
 like(await_run($test, $job), qr/^succeeded/, "a role's scheduled enqueue");
 my ($own) = $test->requests(q{requested_by = 'analyst'::regrole});
 is($test->await_state('done', $own->{id})->{forecast_id}, 'renewals', 'is a request of that role');
-$test->session->quit;
+$test->quit_sessions;
 $test->node->stop('fast');
 
 # ----------
@@ -93,8 +92,8 @@ $test->node->stop('fast');
 # ----------
 
 my $plain = ClariTest->new('queue_cron_drain', conf => $conf =~ s/, clari_export'/'/r);
-$plain->session->run('CREATE EXTENSION pg_cron');
-is($plain->session->value('SHOW shared_preload_libraries'), 'pg_cron', 'clari_export is not preloaded');
+$plain->superuser->run('CREATE EXTENSION pg_cron; GRANT USAGE ON SCHEMA cron TO exporter');
+is($plain->superuser->value('SHOW shared_preload_libraries'), 'pg_cron', 'clari_export is not preloaded');
 $job = $plain->session->value(
 	q{SELECT cron.schedule('clari drain', '@reboot', $$CALL clari_export_drain(max_runtime => '1 hour', max_requests => 3)$$)});
 my @requests = map { $plain->enqueue } 1 .. 3;

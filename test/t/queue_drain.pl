@@ -75,11 +75,11 @@ is(states(@two), 'queued done', 'server limits where');
 drain;
 is(states(@two), 'done done', 'without it, everywhere');
 
-$session->run(q{ALTER SERVER clari OPTIONS (ADD paused 'true')});
+$test->superuser->run(q{ALTER SERVER clari OPTIONS (ADD paused 'true')});
 my $paused = $test->enqueue;
 drain;
 is($test->request($paused)->{hold_reason}, 'paused', 'it does not wait for a paused server');
-$session->run(q{ALTER SERVER clari OPTIONS (DROP paused)});
+$test->superuser->run(q{ALTER SERVER clari OPTIONS (DROP paused)});
 $sim->reset({ organizations => { acme => { concurrent_limit => 3, monthly_quota => 0, org_id => 2915 } } });
 drain;
 is($test->request($paused)->{hold_reason}, 'monthly quota used up', 'nor for another month');
@@ -152,7 +152,7 @@ is($sim->stats->{keys}{'demo-key'}{accepted}, 10, 'nothing twice');
 # Who calls it
 # ----------
 
-$session->run(
+$test->superuser->run(
 	q{CREATE ROLE analyst LOGIN;
 	  GRANT USAGE ON FOREIGN SERVER clari, second TO analyst;
 	  CREATE USER MAPPING FOR analyst SERVER second OPTIONS (api_key 'demo-key')});
@@ -161,11 +161,11 @@ my $own     = $test->enqueue(server => 'second', session => $analyst);
 my $theirs  = $test->enqueue(server => 'second');
 drain(undef, $analyst);
 is(states($own, $theirs), 'done queued', "a role's drain works on its own requests");
-drain;
+drain(undef, $test->superuser);
 is(states($theirs), 'done', "a superuser's on all");
 
 # Nothing of the caller's is called, whatever its search_path.
-$session->run(
+$test->superuser->run(
 	q{CREATE SCHEMA shadow;
 	  GRANT USAGE ON SCHEMA shadow TO PUBLIC;
 	  CREATE TABLE shadow.called (what text);
@@ -185,7 +185,8 @@ $session->run(
 	  CREATE OPERATOR shadow.= (LEFTARG = bigint, RIGHTARG = bigint, FUNCTION = shadow.equal);
 	  CREATE OPERATOR shadow.= (LEFTARG = name, RIGHTARG = name, FUNCTION = shadow.equal);
 	  CREATE DOMAIN shadow.text AS pg_catalog.int4;
-	  SET search_path = shadow, pg_catalog, public});
+	  GRANT INSERT ON shadow.called TO PUBLIC});
+$session->run('SET search_path = shadow, pg_catalog, public');
 my $shadowed = $session->value(
 	q{INSERT INTO public.clari_export_request (forecast_id, time_period) VALUES ('net_arr', '2026_Q1') RETURNING id});
 drain;
@@ -194,7 +195,7 @@ is($enqueued->{sqlstate}, undef, 'enqueue under a search_path that shadows every
 drain;
 $session->run('RESET search_path');
 is(states($shadowed, $enqueued->{rows}), 'done done', 'drain under a search_path that shadows everything');
-is($session->value('SELECT count(*) FROM shadow.called'), 0, 'calls nothing of it');
+is($test->superuser->value('SELECT count(*) FROM shadow.called'), 0, 'calls nothing of it');
 
 # ----------
 # Retention
@@ -204,7 +205,7 @@ $node->append_conf('postgresql.conf', "clari_export.request_retention = '1 ms'")
 $node->reload;
 $test->await('the setting', sub { $session->value('SHOW clari_export.request_retention') eq '1 ms' });
 $analyst->run('SELECT 1');
-drain;
+drain(undef, $test->superuser);
 is(scalar($test->requests('finished_at IS NOT NULL')), 0, 'a drain removes what is kept no longer');
 is(states($later), 'queued', 'and nothing else');
 $node->append_conf('postgresql.conf', "clari_export.request_retention = '90 days'");
@@ -215,7 +216,8 @@ $node->append_conf('postgresql.conf', "clari_export.request_retention = '90 days
 
 $node->append_conf('postgresql.conf', "shared_preload_libraries = 'clari_export'\nclari_export.databases = ''");
 $node->restart;
-$session = $test->{session} = $test->new_session;
+$test->quit_sessions;
+$session = $test->session;
 $other = $test->new_session;
 two_at_once('preloaded');
 

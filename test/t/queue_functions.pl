@@ -115,11 +115,11 @@ $session->fails("SELECT clari_export_wait($id)", 'P0002', 'a wait for a result t
 # clari_export_cancel, in every state
 # ----------
 
-$session->run(q{ALTER SERVER clari OPTIONS (ADD paused 'true')});
+$test->superuser->run(q{ALTER SERVER clari OPTIONS (ADD paused 'true')});
 my $queued = $test->enqueue;
 is($session->value("SELECT clari_export_cancel($queued)"), 'cancelled', 'a queued request is cancelled');
 is($test->request($queued)->{state}, 'cancelled', 'it stays so');
-$session->run(q{ALTER SERVER clari OPTIONS (DROP paused)});
+$test->superuser->run(q{ALTER SERVER clari OPTIONS (DROP paused)});
 is(scalar cancels, 0, 'Clari has nothing to do with it');
 $session->fails("SELECT clari_export_wait($queued)", 'RC006', 'a wait for a cancelled request');
 
@@ -226,12 +226,12 @@ $session->run(q{CREATE USER MAPPING FOR CURRENT_USER SERVER clari OPTIONS (api_k
 retry_is($orphan, 'submitting', 1, 'a submission that may have arrived');
 
 # The key of a failed request may be taken by then.
-$session->run(q{ALTER SERVER clari OPTIONS (ADD paused 'true')});
+$test->superuser->run(q{ALTER SERVER clari OPTIONS (ADD paused 'true')});
 my $first = $test->enqueue(dedupe_key => 'daily', run_after => 'now');
-$session->run("UPDATE clari_export_request SET state = 'failed', finished_at = now() WHERE id = $first");
+$test->superuser->run("UPDATE clari_export_request SET state = 'failed', finished_at = now() WHERE id = $first");
 $test->enqueue(dedupe_key => 'daily');
 $session->fails("SELECT clari_export_retry($first)", '23505', 'retry of a request whose dedupe_key is taken');
-$session->run(q{ALTER SERVER clari OPTIONS (DROP paused)});
+$test->superuser->run(q{ALTER SERVER clari OPTIONS (DROP paused)});
 $test->await_state('done', map { $_->{id} } $test->requests(q{dedupe_key = 'daily' AND state <> 'failed'}));
 
 # ----------
@@ -254,7 +254,7 @@ $session->run('BEGIN');
 my $won = enqueue(q{'net_arr', dedupe_key => 'race'});
 $other->send(q{SELECT clari_export_enqueue('net_arr', dedupe_key => 'race')});
 $test->await('the other session to wait',
-	sub { $session->value('SELECT count(*) FROM pg_locks WHERE NOT granted AND pid = ' . $other->pid) });
+	sub { $test->superuser->value('SELECT count(*) FROM pg_locks WHERE NOT granted AND pid = ' . $other->pid) });
 $session->run('COMMIT');
 my $lost = $other->receive->{rows};
 ok($lost == $won || $test->request($won)->{state} eq 'done', 'of two sessions one waits for the other');
@@ -313,7 +313,7 @@ $node->reload;
 $sim->finish_job($job);
 $test->await_state('done', $running);
 my $worker = $test->worker_pid;
-$session->run("SELECT pg_terminate_backend($worker)");
+$test->superuser->run("SELECT pg_terminate_backend($worker)");
 $test->await('another worker', sub { $test->worker_pid != $worker });
 $sim->reset;
 $test->await_state('done', $test->enqueue);

@@ -76,7 +76,7 @@ is($counts->{in_hold},      0,  'and nobody sent a request before the hold had e
 
 $sim->reset({ job => ENDLESS });
 $test->set_options('clari', 'poll_max_attempts' => 100_000);
-$session->run(q{ALTER SERVER clari OPTIONS (ADD max_concurrent_exports '3')});
+$test->superuser->run(q{ALTER SERVER clari OPTIONS (ADD max_concurrent_exports '3')});
 my @many = map { $test->enqueue } 1 .. 5;
 my @running = job_ids(@many[ 0 .. 2 ]);
 is(max_running, 3, 'max_concurrent_exports = 3 runs three');
@@ -89,13 +89,13 @@ $sim->finish_job(job_ids($many[4]));
 $test->await_state('done', @many);
 is(max_running, 3, 'a place that becomes free is taken, by one');
 is(scalar submissions, 5, 'each was submitted once');
-$session->run(q{ALTER SERVER clari OPTIONS (DROP max_concurrent_exports)});
+$test->superuser->run(q{ALTER SERVER clari OPTIONS (DROP max_concurrent_exports)});
 
 # ----------
 # Roles and servers with the same key
 # ----------
 
-$session->run(
+$test->superuser->run(
 	q{CREATE ROLE analyst LOGIN;
 	  GRANT USAGE ON FOREIGN SERVER clari TO analyst;
 	  CREATE USER MAPPING FOR analyst SERVER clari OPTIONS (api_key 'demo-key')});
@@ -112,7 +112,7 @@ is(max_running, 1, 'two mappings and two servers with one key are one lane');
 # ----------
 
 $sim->reset;
-$session->run(q{ALTER SERVER clari OPTIONS (ADD paused 'true')});
+$test->superuser->run(q{ALTER SERVER clari OPTIONS (ADD paused 'true')});
 my @in_order = (
 	[ 5,  '2002-01-01', '2025_Q4' ],
 	[ 0,  '2001-01-01', '2025_Q3' ],
@@ -127,7 +127,7 @@ for my $i (2, 4, 3, 0, 1)
 }
 $test->await('a request to be held', sub { $test->requests(q{hold_reason = 'paused'}) });
 is(scalar submissions, 0, 'a paused server submits nothing, and a request says so');
-$session->run(q{ALTER SERVER clari OPTIONS (SET paused 'false')});
+$test->superuser->run(q{ALTER SERVER clari OPTIONS (SET paused 'false')});
 $test->await_state('done', values %id);
 is_deeply(
 	[ map { $_->{body}{timePeriod} } submissions ],
@@ -142,7 +142,7 @@ is(scalar($test->requests('hold_reason IS NOT NULL')), 0, 'nothing says it is he
 $sim->reset({ job => ENDLESS });
 my $started = $test->enqueue;
 my ($job_id) = job_ids($started);
-$session->run(q{ALTER SERVER clari OPTIONS (SET paused 'true')});
+$test->superuser->run(q{ALTER SERVER clari OPTIONS (SET paused 'true')});
 my $waiting = $test->enqueue(priority => 9);
 my $other = $test->enqueue(server => 'same_key');
 $sim->finish_job($job_id);
@@ -154,10 +154,10 @@ $test->await_state('done', $other);
 pass('another server with the same key goes on');
 $test->await('the hold', sub { ($test->request($waiting)->{hold_reason} // '') eq 'paused' });
 is(scalar submissions, 2, 'the paused one submitted nothing');
-$session->run(q{ALTER SERVER clari OPTIONS (SET paused 'false')});
+$test->superuser->run(q{ALTER SERVER clari OPTIONS (SET paused 'false')});
 $sim->finish_job(job_ids($waiting));
 $test->await_state('done', $waiting);
-$session->run(q{ALTER SERVER clari OPTIONS (DROP paused)});
+$test->superuser->run(q{ALTER SERVER clari OPTIONS (DROP paused)});
 
 # ----------
 # submit_interval
@@ -181,14 +181,14 @@ for my $i (1, 2)
 # ----------
 
 $sim->reset({ organizations => { acme => { concurrent_limit => 3, monthly_quota => 10, org_id => 2915 } } });
-$session->run(q{ALTER SERVER clari OPTIONS (ADD quota_reserve '8')});
+$test->superuser->run(q{ALTER SERVER clari OPTIONS (ADD quota_reserve '8')});
 my @within = map { $test->enqueue } 1 .. 2;
 $test->await_state('done', @within);
 my $beyond = $test->enqueue;
 $test->await('the hold', sub { ($test->request($beyond)->{hold_reason} // '') eq 'monthly quota used up' });
 is(scalar submissions, 2, 'the queue leaves quota_reserve of the quota alone');
 is($session->value(q{SELECT clari_export('net_arr') ? 'entries'}), 't', 'which a person can use');
-$session->run(q{ALTER SERVER clari OPTIONS (DROP quota_reserve)});
+$test->superuser->run(q{ALTER SERVER clari OPTIONS (DROP quota_reserve)});
 $sim->configure({ organizations => { acme => { concurrent_limit => 3, monthly_quota => 1000, org_id => 2915 } } });
 $test->await_state('done', $beyond);
 
@@ -203,7 +203,7 @@ $sim->wait_for_log(1, method => 'GET', path => qr{^/export/jobs/\w+});
 my $next = $test->enqueue;
 $session->run(q{SELECT clari_export_limits()});
 is($test->request($next)->{state}, 'queued', 'a session that exports holds the place');
-$session->run('SELECT pg_terminate_backend(' . $caller->pid . ')');
+$test->superuser->run('SELECT pg_terminate_backend(' . $caller->pid . ')');
 is(scalar(job_ids($next)), 1, 'and gives it back when it ends');
 $sim->finish_job(job_ids($next));
 $test->await_state('done', $next);
@@ -257,14 +257,15 @@ $sim->reset(
 		organizations => { many => { concurrent_limit => MANY_KEYS, monthly_quota => 1000, org_id => 1 } },
 		keys          => { map { ($_ => { organization => 'many', user => "user of $_", forecasts => undef }) } @keys },
 	});
-my $base_url = $sim->base_url;
-$session->run(
+my %options  = ($test->where_clari_is, poll_base_delay => '10 ms');
+my $list     = join ', ', map { "$_ ''$options{$_}''" } sort keys %options;
+$test->superuser->run(
 	qq{DO \$\$
 	BEGIN
 		FOR n IN 1 .. @{[MANY_KEYS]} LOOP
-			EXECUTE format('CREATE SERVER many_%s FOREIGN DATA WRAPPER clari_export OPTIONS (base_url ''$base_url'','
-				' poll_base_delay ''10 ms'')', n);
-			EXECUTE format('CREATE USER MAPPING FOR CURRENT_USER SERVER many_%s OPTIONS (api_key ''many-%s'')', n, n);
+			EXECUTE format('CREATE SERVER many_%s FOREIGN DATA WRAPPER clari_export OPTIONS ($list)', n);
+			EXECUTE format('CREATE USER MAPPING FOR exporter SERVER many_%s OPTIONS (api_key ''many-%s'')', n, n);
+			EXECUTE format('GRANT USAGE ON FOREIGN SERVER many_%s TO exporter', n);
 		END LOOP;
 	END
 	\$\$});

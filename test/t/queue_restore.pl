@@ -19,7 +19,7 @@ my $snapshots = q{SELECT md5(string_agg(s::text, ' ' ORDER BY request_id)) FROM 
 my $dump      = $node->basedir . '/dump.sql';
 
 # One request in each state, of two roles.
-$session->run(
+$test->superuser->run(
 	q{CREATE ROLE analyst LOGIN;
 	  GRANT USAGE ON FOREIGN SERVER clari TO analyst;
 	  CREATE USER MAPPING FOR analyst SERVER clari OPTIONS (api_key 'second-key')});
@@ -34,7 +34,7 @@ is($session->value('SELECT clari_export_cancel(' . $test->enqueue(run_after => '
 $sim->reset({ job => ENDLESS });
 my $running = $test->enqueue;
 my $job     = $test->await_state('running', $running)->{job_id};
-$session->run(q{ALTER SERVER clari OPTIONS (ADD paused 'true')});
+$test->superuser->run(q{ALTER SERVER clari OPTIONS (ADD paused 'true')});
 my $queued = $test->enqueue;
 $test->await('the hold', sub { $test->requests(q{hold_reason = 'paused'}) });
 
@@ -42,17 +42,18 @@ $test->await('the hold', sub { $test->requests(q{hold_reason = 'paused'}) });
 $node->append_conf('postgresql.conf', "clari_export.databases = ''");
 $node->reload;
 $test->await('the end of the worker',
-	sub { !$session->value(q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'clari_export worker'}) });
+	sub { !$test->superuser->value(q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'clari_export worker'}) });
 
 $node->command_ok([ 'pg_dump', '--file', $dump, 'postgres' ], 'pg_dump');
 $node->safe_psql('postgres', 'CREATE DATABASE restored');
 $node->command_ok([ 'psql', '--no-psqlrc', '--quiet', '--set', 'ON_ERROR_STOP=1', '--file', $dump, 'restored' ],
 	'it is restored into a fresh database');
 my $restored = $test->new_session(database => 'restored');
-is($restored->value($requests),  $session->value($requests),  'with all requests');
-is($restored->value($snapshots), $session->value($snapshots), 'and all snapshots');
-is($restored->value('SELECT count(*) FROM clari_export_snapshot'), 2, 'of which there are two');
-is($restored->value('SELECT count(DISTINCT state) FROM clari_export_request'), 5, 'in five states');
+my $restorer = $test->new_session(database => 'restored', superuser => 1);
+is($restorer->value($requests),  $test->superuser->value($requests),  'with all requests');
+is($restorer->value($snapshots), $test->superuser->value($snapshots), 'and all snapshots');
+is($restorer->value('SELECT count(*) FROM clari_export_snapshot'), 2, 'of which there are two');
+is($restorer->value('SELECT count(DISTINCT state) FROM clari_export_request'), 5, 'in five states');
 
 # Only one of the two may go on with the jobs.
 $node->append_conf('postgresql.conf', "clari_export.databases = 'restored'");
@@ -60,7 +61,7 @@ $node->reload;
 $sim->finish_job($job);
 my $done = $test->await_state('done', $running, $restored);
 is($done->{job_id}, $job, 'the running request goes on with its job');
-$restored->run(q{ALTER SERVER clari OPTIONS (DROP paused)});
+$restorer->run(q{ALTER SERVER clari OPTIONS (DROP paused)});
 $sim->finish_job($test->await_state('running', $queued, $restored)->{job_id});
 $test->await_state('done', $queued, $restored);
 pass('the queued one is exported');

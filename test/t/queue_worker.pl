@@ -58,7 +58,7 @@ sub failed_with
 sub activity
 {
 	my ($pid, $columns) = @_;
-	return $session->value("SELECT $columns FROM pg_stat_activity WHERE pid = $pid");
+	return $test->superuser->value("SELECT $columns FROM pg_stat_activity WHERE pid = $pid");
 }
 
 # ----------
@@ -82,10 +82,10 @@ my $later = $session->value(
 done_soon($later, 'a request is run when its time has come');
 is($session->value("SELECT submitted_at >= run_after FROM clari_export_request WHERE id = $later"), 't', 'and not before');
 
-$session->run(q{ALTER SERVER clari OPTIONS (ADD paused 'true')});
+$test->superuser->run(q{ALTER SERVER clari OPTIONS (ADD paused 'true')});
 my $paused = $test->enqueue;
 $test->await('the hold', sub { $test->requests(q{hold_reason = 'paused'}) });
-$session->run(q{ALTER SERVER clari OPTIONS (SET paused 'false')});
+$test->superuser->run(q{ALTER SERVER clari OPTIONS (SET paused 'false')});
 done_soon($paused, 'the change of a server wakes it');
 
 # ----------
@@ -105,22 +105,22 @@ for my $slow ([ GET => '^/export/jobs$' ], [ POST => '^/export/forecast' ], [ GE
 	my $doing = q{concat_ws(' ', state, query, xact_start, backend_xid, backend_xmin)};
 	$test->await('the worker to say so', sub { activity($worker, $doing) =~ /^active/ });
 	is(activity($worker, $doing), 'active working on 1 request', "slow $method $path: it works, with no transaction");
-	is($session->value("SELECT count(*) FROM pg_locks WHERE pid = $worker"), 0, 'and no lock');
+	is($test->superuser->value("SELECT count(*) FROM pg_locks WHERE pid = $worker"), 0, 'and no lock');
 	is(scalar($sim->log(n => $asked->{n}, t_end => undef)), 1, 'while Clari has not answered');
 	$test->await_state('done', $id);
 }
 
-$session->run('CREATE EXTENSION pg_stat_statements');
+$test->superuser->run('CREATE EXTENSION pg_stat_statements');
 my $statements = q{SELECT coalesce(sum(calls), 0) FROM pg_stat_statements
 	WHERE query ~ 'clari_export|pg_extension' AND query !~ 'pg_stat_statements' AND query !~ 'json_agg|INSERT INTO'};
-$session->run('SELECT pg_stat_statements_reset()');
+$test->superuser->run('SELECT pg_stat_statements_reset()');
 $test->await_state('done', $test->enqueue);
 $test->await('the worker to be idle', sub { activity($worker, 'state') eq 'idle' });
-cmp_ok($session->value($statements), '>', 0, 'pg_stat_statements sees the statements of a worker');
+cmp_ok($test->superuser->value($statements), '>', 0, 'pg_stat_statements sees the statements of a worker');
 my $switches = context_switches($worker);
-$session->run('SELECT pg_stat_statements_reset()');
+$test->superuser->run('SELECT pg_stat_statements_reset()');
 $session->run('SELECT pg_sleep(' . IDLE_SECONDS . ')');
-is($session->value($statements), 0, 'an idle worker executes none');
+is($test->superuser->value($statements), 0, 'an idle worker executes none');
 note(sprintf 'an idle worker: %d context switches in %d s', context_switches($worker) - $switches, IDLE_SECONDS);
 
 sub context_switches
@@ -141,7 +141,7 @@ sub context_switches
 
 # A server that everybody may use, with another key.
 $test->create_server('public_server', api_key => 'second-key', poll_max_attempts => 100_000);
-$session->run(
+$test->superuser->run(
 	q{CREATE USER MAPPING FOR PUBLIC SERVER public_server OPTIONS (api_key 'second-key');
 	  GRANT USAGE ON FOREIGN SERVER public_server TO PUBLIC});
 
@@ -150,7 +150,7 @@ sub lose
 {
 	my ($name, $message, %what) = @_;
 	$sim->reset({ job => ENDLESS });
-	$session->run($what{before}) if $what{before};
+	$test->superuser->run($what{before}) if $what{before};
 	my $user    = $what{user} ? $test->new_session(user => $what{user}) : $session;
 	my $running = $test->enqueue(session => $user, server => $what{server});
 	job_of($running);
@@ -159,7 +159,7 @@ sub lose
 	my $job     = job_of($good);
 	$user->quit if $what{user};
 	my $start   = ClariSim::now();
-	my $dropped = $session->run($what{drop});
+	my $dropped = $test->superuser->run($what{drop});
 	is($dropped->{sqlstate}, undef, "$name is dropped while the queue works") or diag explain $dropped;
 	failed_with($running, '42704', $message, "$name, running");
 	failed_with($waiting, '42704', $message, "$name, queued");
@@ -189,11 +189,11 @@ lose(
 	drop   => 'DROP SERVER public_server CASCADE');
 
 $sim->reset;
-my $holder = $test->new_session;
-$session->run(q{ALTER SERVER clari OPTIONS (SET paused 'true')});
+my $holder = $test->new_session(superuser => 1);
+$test->superuser->run(q{ALTER SERVER clari OPTIONS (SET paused 'true')});
 my ($locked, $free) = map { $test->enqueue } 1 .. 2;
 $holder->run("BEGIN; SELECT id FROM clari_export_request WHERE id = $locked FOR UPDATE");
-$session->run(q{ALTER SERVER clari OPTIONS (SET paused 'false')});
+$test->superuser->run(q{ALTER SERVER clari OPTIONS (SET paused 'false')});
 $test->await_state('done', $free);
 is($test->request($locked)->{state}, 'queued', 'a row that somebody locks waits alone');
 $holder->run('COMMIT');
@@ -209,6 +209,7 @@ $node->safe_psql('postgres', 'CREATE DATABASE late');
 $test->worker_pid('late');
 pass('a database that is created gets its worker');
 my $late = $test->new_session(database => 'late');
+my $late_owner = $test->new_session(database => 'late', superuser => 1);
 $test->install('late');
 $test->create_server('clari', database => 'late', poll_max_attempts => 100_000);
 $test->await_state('done', $test->enqueue(session => $late), $late);
@@ -226,7 +227,7 @@ pass('a reload adds a database');
 $node->append_conf('postgresql.conf', "clari_export.databases = 'postgres, late'");
 $node->reload;
 $test->await('the end of its worker',
-	sub { !$session->value(q{SELECT count(*) FROM pg_stat_activity WHERE datname = 'added' AND backend_type ~ 'clari'}) });
+	sub { !$test->superuser->value(q{SELECT count(*) FROM pg_stat_activity WHERE datname = 'added' AND backend_type ~ 'clari'}) });
 pass('and removes it');
 is($test->worker_pid, $worker, 'the other worker stays');
 
@@ -238,11 +239,11 @@ $sim->reset({ job => ENDLESS });
 my $lost = $test->enqueue(session => $late);
 my $lost_job = job_of($lost, $late);
 my $late_worker = $test->worker_pid('late');
-is($late->run('ALTER EXTENSION clari_export UPDATE')->{sqlstate}, undef, 'ALTER EXTENSION while a request runs');
-$late->run('BEGIN; DROP EXTENSION clari_export CASCADE');
+is($late_owner->run('ALTER EXTENSION clari_export UPDATE')->{sqlstate}, undef, 'ALTER EXTENSION while a request runs');
+$late_owner->run('BEGIN; DROP EXTENSION clari_export CASCADE');
 $test->await('the worker to wait for it',
-	sub { $session->value("SELECT count(*) FROM pg_locks WHERE NOT granted AND pid = $late_worker") });
-is($late->run('COMMIT')->{sqlstate}, undef, 'DROP EXTENSION while a request runs');
+	sub { $test->superuser->value("SELECT count(*) FROM pg_locks WHERE NOT granted AND pid = $late_worker") });
+is($late_owner->run('COMMIT')->{sqlstate}, undef, 'DROP EXTENSION while a request runs');
 $test->install('late');
 $test->create_server('clari', database => 'late');
 $sim->reset;
@@ -260,9 +261,9 @@ $sim->reset({ job => ENDLESS });
 $sim->rules({ match => { method => 'GET', path => '^/export/jobs/' }, times => -1, do => { hang => \1 } });
 $test->enqueue(session => $late);
 $sim->wait_for_log(1, method => 'GET', path => qr{^/export/jobs/});
-$late->quit;
+$_->quit for $late, $late_owner;
 my $start = ClariSim::now();
-my $dropped = $session->run('DROP DATABASE late');
+my $dropped = $test->superuser->run('DROP DATABASE late');
 is($dropped->{sqlstate}, undef, 'DROP DATABASE passes while an export runs') or diag explain $dropped;
 note(sprintf 'DROP DATABASE: %.3f s', ClariSim::now() - $start);
 
@@ -278,7 +279,8 @@ my $victim = $test->new_session;
 kill 'KILL', $victim->pid;
 $test->await('the crash', sub { $node->psql('postgres', 'SELECT 1') != 0 || $session->run('SELECT 1')->{sqlstate} });
 $node->poll_query_until('postgres', 'SELECT NOT pg_is_in_recovery()') or die 'the server did not come back';
-$session = $test->{session} = $test->new_session;
+$test->quit_sessions;
+$session = $test->session;
 $sim->finish_job($job);
 $sim->finish_job(job_of($queued));
 $test->await_state('done', $survivor, $queued);
@@ -303,7 +305,8 @@ for my $slow ([ POST => '^/export/forecast' ], [ GET => '^/export/jobs/\w+$' ])
 	cmp_ok($seconds, '<', 10, "a fast shutdown does not wait for Clari to answer $method");
 	note(sprintf 'fast shutdown while Clari hangs: %.3f s', $seconds);
 	$node->start;
-	$session = $test->{session} = $test->new_session;
+	$test->quit_sessions;
+$session = $test->session;
 	$test->await_state('done', $id);
 	is(scalar submissions, 1, 'and the export is finished after the start, with one submission');
 }

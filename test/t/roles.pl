@@ -9,11 +9,10 @@ use ClariTest;
 
 my $test    = ClariTest->new('roles');
 my $sim     = $test->sim;
-my $session = $test->session;
+my $session = $test->superuser;
 my $ASK     = q{SELECT count(*) FROM clari_export_limits()};
 
 $session->run("CREATE ROLE $_ LOGIN") for qw(ada bob eve), '"Dr. Who"';
-$session->run('DROP USER MAPPING FOR CURRENT_USER SERVER clari');
 my %as = map { ($_ => $test->new_session(user => $_)) } qw(ada bob eve), 'Dr. Who';
 
 # The keys of the requests since the last call.
@@ -183,8 +182,11 @@ $as{ada}->run(q{CREATE USER MAPPING FOR CURRENT_USER SERVER clari OPTIONS (api_k
 $as{ada}->fails(q{ALTER USER MAPPING FOR CURRENT_USER SERVER clari OPTIONS (DROP api_key, ADD api_key_file '/etc/passwd')}, '42501', 'api_key_file of a mapping that exists');
 $as{ada}->fails(q{ALTER SERVER clari OPTIONS (SET base_url 'https://example.invalid')}, '42501', 'another\'s server');
 $as{ada}->fails('CREATE SERVER mine FOREIGN DATA WRAPPER clari_export', '42501', 'a server without USAGE on the wrapper');
+
+# ca_file is not for her, so it is a server that needs none.
+my $plain = ClariSim->start;
 $session->run('GRANT USAGE ON FOREIGN DATA WRAPPER clari_export TO ada');
-is($as{ada}->run('CREATE SERVER mine FOREIGN DATA WRAPPER clari_export OPTIONS (base_url \'' . $sim->base_url . '\')')->{sqlstate}, undef, 'a server with USAGE on the wrapper');
+is($as{ada}->run('CREATE SERVER mine FOREIGN DATA WRAPPER clari_export OPTIONS (base_url \'' . $plain->base_url . '\')')->{sqlstate}, undef, 'a server with USAGE on the wrapper');
 $as{ada}->fails(q{ALTER SERVER mine OPTIONS (ADD ca_file '/etc/passwd')}, '42501', 'ca_file of one\'s own server');
 $as{ada}->run(q{CREATE USER MAPPING FOR CURRENT_USER SERVER mine OPTIONS (api_key 'demo-key')});
 is($as{ada}->value(q{SELECT count(*) FROM clari_export_limits('mine')}), 1, 'one\'s own server works');

@@ -19,6 +19,7 @@ note "CLARI_ROWS_SEED=$seed";
 my $test    = ClariTest->new('rows');
 my $sim     = $test->sim;
 my $session = $test->session;
+$test->superuser->run('GRANT pg_read_server_files TO exporter; GRANT EXECUTE ON FUNCTION pg_read_file(text) TO exporter');
 my $json    = JSON::PP->new->ascii;
 
 # What a warehouse keeps of a forecast.

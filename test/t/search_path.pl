@@ -6,7 +6,7 @@ use warnings;
 use Test::More;
 use ClariTest;
 
-my $test    = ClariTest->new('search_path');
+my $test    = ClariTest->new('search_path', superuser => 1);
 my $sim     = $test->sim;
 my $session = $test->session;
 

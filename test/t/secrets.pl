@@ -14,6 +14,7 @@ use constant FOREVER => -1;
 
 my $test = ClariTest->new(
 	'secrets',
+	superuser => 1,
 	options => { request_timeout => '60 ms', max_result_size => '64kB', poll_max_attempts => 2 },
 	sim     => { config => { keys => { KEY, { organization => 'acme', user => 'u1' } } } },
 	conf    => qq{
@@ -142,7 +143,7 @@ is($errors, @faults * (@calls - 1), 'every function but clari_export_all fails i
 # Clari is not there at all, and is not what it says.
 $test->set_options('clari', base_url => 'https://127.0.0.1:1/v4');
 run($_) for @calls;
-$test->set_options('clari', base_url => $sim->base_url =~ s/^http/https/r);
+$test->set_options('clari', base_url => 'http://127.0.0.1:' . $sim->port . '/v4');
 run($_) for @calls;
 $test->set_options('clari', base_url => $sim->base_url);
 

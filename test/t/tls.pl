@@ -6,14 +6,13 @@ use warnings;
 use Test::More;
 use ClariTest;
 
-my $sim   = ClariSim->start(tls => 1);
 my $wrong = ClariSim->start(tls => 'wrong_name');
 
 # A proxy in the server's environment is not the user's: it is not asked.
 my @proxies = qw(http_proxy https_proxy HTTPS_PROXY all_proxy ALL_PROXY);
 local @ENV{@proxies} = ('http://127.0.0.1:1') x @proxies;
-my $test = ClariTest->new('tls', options => { base_url => $sim->base_url, ca_file => $sim->ca_file });
-my $session = $test->session;
+my $test = ClariTest->new('tls');
+my ($sim, $session) = ($test->sim, $test->session);
 
 delete @ENV{@proxies};
 
@@ -32,7 +31,7 @@ is($session->value(q{SELECT count(*) FROM clari_export_limits('by_address')}), 1
 # ----------
 
 my %refused = (
-	'an unknown authority' => { base_url => $sim->base_url },
+	'an unknown authority' => { base_url => $sim->base_url, ca_file => undef },
 	'another authority'    => { base_url => $sim->base_url, ca_file => $sim->other_ca_file },
 	'another name'         => { base_url => $wrong->base_url, ca_file => $wrong->ca_file },
 	'another address'      => { base_url => 'https://127.0.0.1:' . $wrong->port . '/v4', ca_file => $wrong->ca_file },
@@ -108,7 +107,7 @@ is($elsewhere->stats->{connections}, 0, 'nobody else was asked');
 
 for my $url (qw(http://example.com/v4 http://127.0.0.1.example.com ftp://localhost/ file:///etc/passwd https://user:word@localhost/ https://localhost/?x=1 localhost))
 {
-	my $error = $session->fails("ALTER SERVER clari OPTIONS (SET base_url '$url')", '22023', "base_url $url");
+	my $error = $test->superuser->fails("ALTER SERVER clari OPTIONS (SET base_url '$url')", '22023', "base_url $url");
 	like($error->{detail}, qr/./, "base_url $url: DETAIL");
 }
 

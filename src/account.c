@@ -755,6 +755,7 @@ account_export_rules(const Account *account)
 		.backoff = account->poll_backoff,
 		.max_attempts = account->poll_max_attempts,
 		.submission_grace = account->submission_grace,
+		.request_timeout = account->request_timeout,
 	};
 
 	return rules;

@@ -253,6 +253,7 @@ try_to_send(Task *task, Instant now)
 		stat_add(task->account->server_id, STAT_MICROSECONDS_HELD, now - task->held_since);
 	task->held_since = 0;
 	task->hold_reported = false;
+	export_sending(&task->export, http_now());
 	if (task->action.request == REQUEST_SUBMIT && task->hooks->before_submission != NULL &&
 		!task->hooks->before_submission(task))
 		task->action.finished = true;
@@ -304,14 +305,30 @@ count_reply(const Task *task, const Reply *reply)
 	}
 }
 
+/* Another key, another lane: take along what the task has in the old one. */
+static void
+change_lane(Task *task)
+{
+	bool		has_place = task->ticket.has_place;
+	bool		submitting = task->ticket.submitting;
+
+	lane_close(&task->ticket, false);
+	lane_open(&task->ticket, task->account);
+	if (has_place)
+		lane_take_running_place(&task->ticket, submitting);
+}
+
 void
 engine_reload_account(Task *task)
 {
 	MemoryContext old_context = MemoryContextSwitchTo(task->context);
+	const Account *before = task->account;
 
 	AcceptInvalidationMessages();
-	task->account = account_load(task->account->server_name, task->account->role);
+	task->account = account_load(before->server_name, before->role);
 	MemoryContextSwitchTo(old_context);
+	if (memcmp(before->lane_key, task->account->lane_key, LANE_KEY_SIZE) != 0)
+		change_lane(task);
 }
 
 void
@@ -386,9 +403,9 @@ take_reply(Task *task, const Reply *reply)
 	Reply		known = *reply;
 
 	FAULT_POINT("at_reply", step);
-	if (task->export.step == STEP_LOOK_UP && task->hooks->before_look_up != NULL)
+	if (export_seeks_job(&task->export) && task->hooks->before_look_up != NULL)
 		task->hooks->before_look_up(task);
-	if (task->export.step == STEP_LOOK_UP && lane_open_submissions(&task->ticket) > 1)
+	if (export_seeks_job(&task->export) && lane_open_submissions(&task->ticket) > 1)
 		task->export.contested = true;
 
 	clean_reply(task, request, reply);

@@ -319,12 +319,34 @@ write_look_up(Item *item)
 }
 
 static void
+write_refused(void *arg)
+{
+	RowWrite   *row = arg;
+	const Task *task = row->item->task;
+
+	row->update = queue_put_back(row->item->request_id, &task->export, hold_reason_of(task),
+								 timestamp_of(task->due));
+}
+
+/* Clari said no to a submission for now: nothing is under way until the next try. */
+static void
+write_rate_limit(Item *item)
+{
+	RowWrite	row = {.item = item,.update = QUEUE_MOVED_ON};
+
+	if (write_row(&row, "refused", false, write_refused) == QUEUE_MOVED_ON)
+		item_abandon(item);
+}
+
+static void
 progressed(Task *task)
 {
 	if (task_is_finished(task))
 		return;
 	if (export_may_have_job(&task->export))
 		write_progress(item_of(task));
+	else if (task->action.submits && task->action.hold == HOLD_RATE_LIMITED)
+		write_rate_limit(item_of(task));
 	else if (export_submission_is_open(&task->export))
 		write_look_up(item_of(task));
 }
@@ -366,9 +388,9 @@ read_result(Task *task, const Reply *reply)
 static const TaskHooks queue_hooks = {
 	.read_result = read_result,
 	.failed = failed,
+	.reload_account = reload_account,
 	.before_submission = before_submission,
 	.before_look_up = before_look_up,
-	.reload_account = reload_account,
 	.progressed = progressed,
 };
 
@@ -400,7 +422,11 @@ restore_progress(Export *export, const Request *request)
 	if (request->job_id != NULL)
 		strlcpy(export->job_id, request->job_id, JOB_ID_SIZE);
 	export->polls = request->polls;
-	export->lost_submissions = Max(export->lost_submissions, request->lost_submissions);
+	export->doubts_job = request->retried;
+	export->lost_submissions = request->lost_submissions;
+	export->asks_limits = request->hold_reason != NULL &&
+		(strcmp(request->hold_reason, hold_reason_name(HOLD_QUEUE_FULL)) == 0 ||
+		 strcmp(request->hold_reason, hold_reason_name(HOLD_QUOTA)) == 0);
 	if (!TIMESTAMP_NOT_FINITE(request->posted_at))
 		export->post_began = unix_milliseconds(request->posted_at);
 
@@ -495,33 +521,6 @@ item_start(Request *request, MemoryContext context)
  * ----------
  */
 
-/* Whether a submission did not happen, for a reason that passes. */
-static bool
-is_held(const Task *task, HoldReason *reason)
-{
-	const Export *export = &task->export;
-
-	if (export_may_have_job(export) || export->delivery == DELIVERY_NOT_TRUSTED)
-		return false;
-	switch (export->outcome)
-	{
-		case OUTCOME_RATE_LIMITED:
-			*reason = HOLD_RATE_LIMITED;
-			return true;
-		case OUTCOME_QUEUE_FULL:
-			*reason = HOLD_QUEUE_FULL;
-			return true;
-		case OUTCOME_QUOTA_EXHAUSTED:
-			*reason = HOLD_QUOTA;
-			return true;
-		case OUTCOME_UNAVAILABLE:
-			*reason = HOLD_UNAVAILABLE;
-			return true;
-		default:
-			return false;
-	}
-}
-
 static void
 write_failure(RowWrite *row, const Failure *failure)
 {
@@ -549,13 +548,12 @@ write_ending(void *arg)
 	RowWrite   *row = arg;
 	Item	   *item = row->item;
 	const Task *task = item->task;
-	HoldReason	reason;
 
 	if (item->failure != NULL)
 		write_failure(row, item->failure);
-	else if (is_held(task, &reason))
-		row->update = queue_put_back(item->request_id, &task->export, hold_reason_name(reason),
-									 timestamp_of(task->due));
+	else if (task->action.postponed)
+		row->update = queue_put_back(item->request_id, &task->export,
+									 hold_reason_name(task->action.hold), timestamp_of(task->due));
 	else if (task->export.outcome == OUTCOME_DONE)
 		write_result(row);
 	else
@@ -569,13 +567,11 @@ has_ending(const Item *item)
 	return item->failure != NULL || item->task->export.outcome != OUTCOME_NONE;
 }
 
-/* Whether the end of an item is a hold: the request goes on later. */
+/* Whether the request of a finished item is queued again. */
 static bool
-ends_held(const Item *item)
+goes_on_later(const Item *item)
 {
-	HoldReason	reason;
-
-	return item->failure == NULL && is_held(item->task, &reason);
+	return item->failure == NULL && item->task->action.postponed;
 }
 
 /* Returns false if the end is still to be written. */
@@ -590,7 +586,7 @@ finish_row(Item *item)
 		return true;
 	if (write_row(&row, "finish", true, write_ending) == QUEUE_LOCKED)
 		return false;
-	if (ends_held(item))
+	if (goes_on_later(item))
 		give_back(item);
 	else if (row.update == QUEUE_UPDATED)
 		stat_add_end(item->task->account->server_id, row.sqlstate);

@@ -135,6 +135,17 @@ expected_period(const Submission *submission)
 	return from_options[0] != '\0' ? pstrdup(from_options) : NULL;
 }
 
+/* The currency that the options name, in UTF-8; NULL for Clari's default. */
+static char *
+wanted_currency(const Submission *submission)
+{
+	char		currency[MAX_ID_LENGTH + 1] = "";
+
+	if (submission->options != NULL)
+		request_option(to_utf8(submission->options), "currency", currency, sizeof(currency));
+	return currency[0] != '\0' ? pstrdup(currency) : NULL;
+}
+
 void
 submission_check(const Submission *submission)
 {
@@ -154,5 +165,6 @@ submission_prepare(Task *task, ExportGoal goal, const ExportRules *rules,
 	task->body = make_body(submission);
 	export_init(&task->export, goal, rules, submission->kind,
 				to_utf8(submission->forecast_id), expected_period(submission), NULL);
+	task->export.currency = wanted_currency(submission);
 	MemoryContextSwitchTo(old_context);
 }

@@ -8,10 +8,13 @@
  * finish. It neither sends nor waits, and it knows no clock.
  *
  *      baseline --> submit --> poll ... poll --> fetch --> finished
- *                     |  ^      ^
- *        fate unknown |  |none  | adopted
- *                     v  |      |
- *                   look up ----+
+ *        ^            |         ^
+ *        | none,      | fate    | adopted
+ *        | once       v unknown |
+ *        +--------- look up ----+
+ *
+ * A 429 goes on with the same request. Once there is a job, a reply that may
+ * be another one in a moment costs an attempt and ends nothing.
  *
  * The API key's rate, its 429s and the pauses between exports concern all
  * exports of the key and are the lane's business (lane_rules.h): an action
@@ -52,11 +55,14 @@ typedef struct ExportRules
 	Backoff		backoff;
 	int			max_attempts;	/* of each kind: polls, submissions, fetches */
 	Duration	submission_grace;	/* until a lost submission is in the list */
+	Duration	request_timeout;	/* the longest that one is under way; 0: not
+									 * known */
 	int			quota_reserve;	/* leave so many submissions to others */
 
 	/*
-	 * End at the first hold of a submission instead of trying again: the
-	 * queue then takes whatever request is first when the hold is over.
+	 * Where a submission is held before it got anywhere, end with
+	 * action.postponed instead of trying again: the queue then takes whatever
+	 * request is first when the hold is over.
 	 */
 	bool		give_way;
 } ExportRules;
@@ -100,6 +106,8 @@ typedef enum ExportOutcome
 typedef struct ExportAction
 {
 	bool		finished;		/* see the machine's outcome */
+	bool		postponed;		/* finished for now: nothing was submitted, and
+								 * it may be tried anew after the hold */
 	RequestKind request;		/* else: send this */
 	bool		submits;		/* it belongs to a submission */
 	Instant		not_before;
@@ -120,24 +128,40 @@ typedef struct Export
 	ExportKind	kind;
 	const char *forecast_id;	/* NULL where the kind has none */
 	const char *time_period;	/* NULL: Clari's current quarter */
-	Instant		submitted_at;	/* the latest that a lost submission was under
-								 * way: given with GOAL_RESUME_UNKNOWN */
+	const char *currency;		/* NULL: Clari's default */
+	bool		asks_limits;	/* an earlier try found the job queue full or
+								 * the quota used up: look before submitting */
+	bool		doubts_job;		/* with GOAL_RESUME_JOB: an earlier try gave the
+								 * job up, so invalid_jobId means it is lost */
+	int			lost_submissions;	/* with GOAL_EXPORT and _RESUME_UNKNOWN:
+									 * those before the last one */
+	Instant		submitted_at;	/* the latest that a submission was under way:
+								 * given with the GOAL_RESUMEs */
 
 	ExportStep	step;
 	Instant		not_before;		/* of the request at hand */
 	Instant		sent_at;		/* the same */
 	int			tries;			/* of the request at hand, failed ones */
-	int			submissions;	/* tried by this machine */
-	int			lost_submissions;
+	int			submissions;	/* refused for a reason that passes */
+	int			unreached;		/* not taken, since Clari was not there */
+	Instant		post_not_before;	/* Clari's word in a 503 */
+	int			keys_refused;	/* 401s and 403s in a row */
+	Instant		key_refused_since;
 	ExportOutcome lost_outcome; /* what the last lost one would end in */
 	int			look_ups;		/* readable lists without our job */
 
 	/*
-	 * When a lost submission was under way at the earliest and at the latest,
-	 * by Clari's clock in milliseconds since 1970; 0 where that is not known.
+	 * When lost submissions were under way, by Clari's clock in milliseconds
+	 * since 1970: the first one's earliest begin and the last one's latest
+	 * end; 0 where that is not known.
 	 */
-	int64_t		post_began;		/* given with GOAL_RESUME_UNKNOWN */
+	int64_t		post_began;		/* given with lost_submissions */
 	int64_t		post_ended;
+
+	/* Clari's clock minus ours, in milliseconds, from the Date headers. */
+	bool		knows_clock;
+	int64_t		clock_least;
+	int64_t		clock_most;
 
 	/* The jobs that a lost submission cannot have started. */
 	bool		has_baseline;
@@ -177,8 +201,8 @@ extern bool export_exclude_job(Export *export, const char *job_id);
 extern ExportAction export_start(Export *export, Instant now);
 
 /*
- * The request of the action at hand is about to be sent. Before a submission
- * this sets post_began.
+ * The request of the action at hand is about to be sent: note when. Before a
+ * submission this sets post_began.
  */
 extern void export_sending(Export *export, Instant now);
 
@@ -187,6 +211,12 @@ extern ExportAction export_reply(Export *export, const Reply *reply, Instant now
 
 /* Whether a job runs, or may run, at Clari for this machine. */
 extern bool export_may_have_job(const Export *export);
+
+/*
+ * Whether the request at hand is a list in which a lost submission's job is
+ * sought: name the jobs of others before its reply.
+ */
+extern bool export_seeks_job(const Export *export);
 
 /* Whether the fate of a submission is open: sent, and no clear reply yet. */
 extern bool export_submission_is_open(const Export *export);

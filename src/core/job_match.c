@@ -4,10 +4,27 @@
  */
 #include "core/job_match.h"
 
+#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define FORECAST_FILE_PREFIX "clari_export_forecast_"
+#define FORECAST_FILE_PREFIX "CLARI_EXPORT_FORECAST_"
+
+/* What a window is widened by, since clocks may tell whole seconds. */
+#define WHOLE_SECONDS	2000
+
+#define IS_DIGIT(c)		((c) >= '0' && (c) <= '9')
+
+/* ----------
+ * What a job is of
+ * ----------
+ */
+
+static char
+capital(char c)
+{
+	return c >= 'a' && c <= 'z' ? (char) (c - 'a' + 'A') : c;
+}
 
 /*
  * Whether text begins with a word in capitals, in any case of ASCII. Not
@@ -17,28 +34,43 @@ static bool
 begins_with(const char *text, const char *word)
 {
 	for (; *word != '\0'; text++, word++)
-	{
-		char		capital = *text >= 'a' && *text <= 'z' ? *text - 'a' + 'A' : *text;
-
-		if (capital != *word)
+		if (capital(*text) != *word)
 			return false;
-	}
 	return true;
+}
+
+static bool
+equal_in_any_case(const char *a, const char *b)
+{
+	while (*a != '\0' && capital(*a) == capital(*b))
+	{
+		a++;
+		b++;
+	}
+	return capital(*a) == capital(*b);
 }
 
 /* Activity and audit jobs have no documented module name; this is in all seen. */
 static bool
-module_is(const Job *job, ExportKind kind)
+module_fits(const char *module, ExportKind kind)
 {
+	if (module[0] == '\0')
+		return true;
 	switch (kind)
 	{
 		case EXPORT_ACTIVITY:
-			return begins_with(job->module, "ACTIVIT");
+			return begins_with(module, "ACTIVIT");
 		case EXPORT_AUDIT_EVENTS:
-			return begins_with(job->module, "AUDIT");
+			return begins_with(module, "AUDIT");
 		default:
-			return begins_with(job->module, "FORECAST") && strlen(job->module) == strlen("FORECAST");
+			return equal_in_any_case(module, "FORECAST");
 	}
+}
+
+static bool
+currency_fits(const char *currency, const char *wanted)
+{
+	return wanted == NULL || currency[0] == '\0' || equal_in_any_case(currency, wanted);
 }
 
 /* "2026_Q3": a year, and what of it. */
@@ -48,70 +80,138 @@ begins_with_period(const char *text)
 	return strspn(text, "0123456789") == 4 && text[4] == '_';
 }
 
-static JobFit
-forecast_fit(const char *file_name, const char *forecast_id, const char *time_period)
+static bool
+begins_with_quarter(const char *text)
 {
-	size_t		prefix_length = strlen(FORECAST_FILE_PREFIX);
-	size_t		id_length = strlen(forecast_id);
-	const char *rest;
-
-	if (strncmp(file_name, FORECAST_FILE_PREFIX, prefix_length) != 0)
-		return JOB_MAY_FIT;
-
-	rest = file_name + prefix_length;
-	if (strncmp(rest, forecast_id, id_length) != 0 || rest[id_length] != '_')
-		return JOB_FITS_NOT;
-
-	/* A longer forecast id may begin with this one. */
-	rest += id_length + 1;
-	if (time_period == NULL)
-		return begins_with_period(rest) ? JOB_FITS : JOB_FITS_NOT;
-	return strncmp(rest, time_period, strlen(time_period)) == 0 ? JOB_FITS : JOB_FITS_NOT;
+	return begins_with_period(text) && capital(text[5]) == 'Q' && text[6] >= '1' && text[6] <= '4';
 }
 
-JobFit
-job_fit(const Job *job, ExportKind kind, const char *forecast_id, const char *time_period)
+/* What follows the forecast id: a period, or a date or an ending and no period. */
+static bool
+period_fits(const char *text, const char *time_period)
 {
-	if (job->module[0] == '\0')
-		return JOB_MAY_FIT;
-	if (!module_is(job, kind))
-		return JOB_FITS_NOT;
-	if (kind != EXPORT_FORECAST)
-		return JOB_FITS;
-	return forecast_fit(job->file_name, forecast_id, time_period);
+	if (time_period != NULL && strncmp(text, time_period, strlen(time_period)) == 0)
+		return true;
+	if (begins_with_period(text))
+		return time_period == NULL;
+	return *text == '\0' || *text == '.' || strspn(text, "0123456789") >= strlen("20210407");
+}
+
+static bool
+forecast_file_fits(const char *rest, const ExportSubject *subject)
+{
+	size_t		id_length = strlen(subject->forecast_id);
+
+	if (strncmp(rest, subject->forecast_id, id_length) != 0)
+		return false;
+	rest += id_length;
+	if (*rest == '\0' || *rest == '.')
+		return true;
+
+	/* A longer forecast id may begin with this one. */
+	return *rest == '_' && period_fits(rest + 1, subject->time_period);
+}
+
+/* A name of another form: all that can be read in it for sure is a quarter. */
+static bool
+quarter_fits(const char *file_name, const char *time_period)
+{
+	bool		tells_another = false;
+
+	if (time_period == NULL || !begins_with_quarter(time_period))
+		return true;
+	for (const char *c = file_name; *c != '\0'; c++)
+	{
+		if ((c > file_name && IS_DIGIT(c[-1])) || !begins_with_quarter(c))
+			continue;
+		if (memcmp(c, time_period, strlen("2026_")) == 0 && c[6] == time_period[6])
+			return true;
+		tells_another = true;
+	}
+	return !tells_another;
+}
+
+bool
+job_fits(const Job *job, const ExportSubject *subject)
+{
+	if (!module_fits(job->module, subject->kind) || !currency_fits(job->currency, subject->currency))
+		return false;
+	if (subject->kind != EXPORT_FORECAST)
+		return true;
+	if (begins_with(job->file_name, FORECAST_FILE_PREFIX))
+		return forecast_file_fits(job->file_name + strlen(FORECAST_FILE_PREFIX), subject);
+	return quarter_fits(job->file_name, subject->time_period);
+}
+
+bool
+job_started_within(const Job *job, ClariTime window)
+{
+	if (job->start_time <= 0)
+		return true;
+	return (window.earliest == 0 || job->start_time >= window.earliest - WHOLE_SECONDS) &&
+		(window.latest == 0 || job->start_time <= window.latest + WHOLE_SECONDS);
+}
+
+/* ----------
+ * Sets of job ids
+ * ----------
+ */
+
+static int
+compare_ids(const void *a, const void *b)
+{
+	return strcmp(a, b);
 }
 
 bool
 job_id_set_has(const JobIdSet *set, const char *job_id)
 {
-	for (size_t i = 0; i < set->n; i++)
-		if (strcmp(set->ids[i], job_id) == 0)
-			return true;
-	return false;
+	return tfind(job_id, &set->tree, compare_ids) != NULL;
+}
+
+static bool
+grow(JobIdSet *set)
+{
+	size_t		wanted = set->allocated > 0 ? set->allocated * 2 : 16;
+	void	   *grown;
+
+	if (set->n < set->allocated)
+		return true;
+	grown = realloc(set->ids, wanted * sizeof(*set->ids));
+	if (grown == NULL)
+		return false;
+	set->ids = grown;
+	set->allocated = wanted;
+	return true;
 }
 
 bool
 job_id_set_add(JobIdSet *set, const char *job_id)
 {
-	if (strlen(job_id) >= JOB_ID_SIZE || set->n == JOB_ID_SET_MAX)
-		return false;
-	if (set->n == set->allocated)
-	{
-		size_t		wanted = set->allocated > 0 ? set->allocated * 2 : 16;
-		void	   *grown = realloc(set->ids, wanted * sizeof(*set->ids));
+	char	   *copy;
 
-		if (grown == NULL)
-			return false;
-		set->ids = grown;
-		set->allocated = wanted;
+	if (job_id_set_has(set, job_id))
+		return true;
+	if (strlen(job_id) >= JOB_ID_SIZE || set->n == JOB_ID_SET_MAX || !grow(set))
+		return false;
+	copy = strdup(job_id);
+	if (copy == NULL || tsearch(copy, &set->tree, compare_ids) == NULL)
+	{
+		free(copy);
+		return false;
 	}
-	strcpy(set->ids[set->n++], job_id);
+	set->ids[set->n++] = copy;
 	return true;
 }
 
 void
 job_id_set_free(JobIdSet *set)
 {
+	for (size_t i = 0; i < set->n; i++)
+	{
+		tdelete(set->ids[i], &set->tree, compare_ids);
+		free(set->ids[i]);
+	}
 	free(set->ids);
 	memset(set, 0, sizeof(*set));
 }

@@ -71,7 +71,8 @@ for my $what (sort keys %storable)
 	}
 }
 
-# Nowhere.
+# Nowhere. What is not JSON may be so the next time, so it is fetched again.
+my %may_pass = map { $_ => 1 } 'UTF-16', 'two values', 'nothing but blanks', 'a comma too many';
 my @unstorable = (
 	[ 'a zero character',           '{"a": "\u0000"}' ],
 	[ 'a zero byte',                "{\"a\": \"x\0y\"}" ],
@@ -95,7 +96,13 @@ for my $case (@unstorable)
 		for my $call (q{clari_export('net_arr')}, q{clari_export_activity('{}')})
 		{
 			next_result($body, $bytes);
-			my $outcome = run($encoding, "SELECT $call");
+			my $outcome = run($encoding, "SELECT $call IS NOT NULL");
+			if ($may_pass{$what})
+			{
+				is($outcome->{rows}, 't', "$encoding: $call: $what may pass");
+				is(scalar $sim->log(path => qr/results$/), 2, "$encoding: $call: $what: fetched again");
+				next;
+			}
 			is($outcome->{sqlstate}, 'RC008', "$encoding: $call: $what is RC008") or diag explain $outcome;
 			like($outcome->{detail}, qr/^Job \w{24}.*\. .+/, "$encoding: $call: $what: the job and the reason in DETAIL");
 			is(scalar $sim->log(path => qr/results$/), 1, "$encoding: $call: $what: fetched once");

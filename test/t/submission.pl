@@ -201,10 +201,9 @@ for my $name (qw(clari_export clari_export_submit))
 	is(scalar posts(), 1, "$name, two jobs that fit: nothing more is submitted");
 	is(scalar $sim->log(path => qr/$theirs/), 0, "$name, two jobs that fit: neither is touched");
 
-	# A list that does not say of what the jobs are, that is refused, or that cannot be read.
+	# A list that is refused, or that cannot be read.
 	my @rules = ({ match => { method => 'POST' }, do => { reset => \1, process => \1 } });
 	my %undecidable = (
-		'names that tell nothing' => [ { job => { file_name => 'export.json' } } ],
 		'a list refused'          => [ {}, { match => { path => '^/export/jobs$' }, skip => 1, times => FOREVER, do => { status => 403 } } ],
 		'a key withdrawn'         => [ {}, { match => { path => '^/export/jobs$' }, skip => 1, times => FOREVER, do => { status => 401 } } ],
 		'a list that is none'     => [ {}, { match => { path => '^/export/jobs$' }, skip => 1, times => FOREVER, do => { body => { jobs => [] } } } ],
@@ -226,8 +225,8 @@ for my $name (qw(clari_export clari_export_submit))
 
 # In clari_export_all it is a row, and the next period is exported.
 $sim->reset;
-$sim->jobs({ file_name => 'export.json' });
-$sim->rules({ match => { method => 'POST' }, do => { reset => \1, process => \1 } });
+$sim->rules({ match => { method => 'POST' }, do => { reset => \1, process => \1 } },
+	{ match => { path => '^/export/jobs$' }, times => 1, do => { body_text => 'nothing' } });
 like($session->run(q{SELECT time_period, error IS NULL, result IS NULL FROM clari_export_all('net_arr', '{2026_Q1,2026_Q2}')})->{rows},
 	qr/^2026_Q1\|f\|t\n2026_Q2\|/, 'all: an undecided submission is a row');
 

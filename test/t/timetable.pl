@@ -143,7 +143,8 @@ for my $case (
 $test->create_server('busy', poll_base_delay => '20 ms', poll_max_delay => '60 ms', poll_max_attempts => 5);
 $sim->reset({ organizations => { acme => { concurrent_limit => 0 } } });
 $session->fails(q{SELECT clari_export_submit('net_arr', server => 'busy')}, 'RC004', 'a full job queue');
-gaps_are([ $sim->log(method => 'POST') ], [ planned_delays(4, 0.02, 1.5, 0.06) ], 'a full job queue');
+gaps_are([ $sim->log(path => '/admin/limits') ], [ planned_delays(4, 0.02, 1.5, 0.06) ], 'a full job queue');
+is(scalar $sim->log(method => 'POST'), 1, 'a full job queue: Clari is asked for its limits, and not with submissions');
 
 $sim->reset;
 $sim->rules({ match => { method => 'POST' }, times => -1, do => { status => 429 } });

@@ -518,13 +518,16 @@ it_never_adopts_a_contested_job(const Sequence *sequence)
 	return !(sequence->clari.contested && sequence->clari.export.adopted);
 }
 
-/* Giving way to others, it submits once and takes any hold for its end. */
+/* Giving way to others, it takes a hold of its submission for its end: it submits anew only after a 429 or a loss. */
 static bool
 giving_way_it_ends_at_the_first_hold(const Sequence *sequence)
 {
 	const VirtualClari *clari = &sequence->clari;
+	int			reasons_to_submit = 1 + clari->export.lost_submissions;
 
-	return !clari->rules.give_way || virtual_clari_count(clari, REQUEST_SUBMIT) <= 1;
+	for (int i = 0; i < clari->n_sent; i++)
+		reasons_to_submit += clari->sent[i].kind == REQUEST_SUBMIT && clari->sent[i].http_status == 429;
+	return !clari->rules.give_way || virtual_clari_count(clari, REQUEST_SUBMIT) <= reasons_to_submit;
 }
 
 static bool

@@ -11,7 +11,7 @@
 /* The file name of Clari's documentation: organization 12915 or 2915. */
 #define FILE_NAME "clari_export_forecast_new_summary_2021_Q12915_20210407_212737.json"
 
-static JobFit
+static bool
 fit_of(const char *module, const char *file_name, ExportKind kind,
 	   const char *forecast_id, const char *time_period)
 {
@@ -19,10 +19,10 @@ fit_of(const char *module, const char *file_name, ExportKind kind,
 
 	strcpy(job.module, module);
 	strcpy(job.file_name, file_name);
-	return job_fit(&job, kind, forecast_id, time_period);
+	return job_fits(&job, &(ExportSubject) {kind, forecast_id, time_period, NULL});
 }
 
-static JobFit
+static bool
 forecast_fit_of(const char *file_name, const char *forecast_id, const char *time_period)
 {
 	return fit_of("FORECAST", file_name, EXPORT_FORECAST, forecast_id, time_period);
@@ -32,41 +32,41 @@ static void
 fits_its_forecast_and_period(void **state)
 {
 	(void) state;
-	assert_int_equal(forecast_fit_of(FILE_NAME, "new_summary", "2021_Q1"), JOB_FITS);
+	assert_true(forecast_fit_of(FILE_NAME, "new_summary", "2021_Q1"));
 }
 
 static void
 fits_any_period_where_none_was_asked_for(void **state)
 {
 	(void) state;
-	assert_int_equal(forecast_fit_of(FILE_NAME, "new_summary", NULL), JOB_FITS);
+	assert_true(forecast_fit_of(FILE_NAME, "new_summary", NULL));
 }
 
 static void
 fits_not_another_period(void **state)
 {
 	(void) state;
-	assert_int_equal(forecast_fit_of(FILE_NAME, "new_summary", "2021_Q2"), JOB_FITS_NOT);
-	assert_int_equal(forecast_fit_of(FILE_NAME, "new_summary", "2020_Q1"), JOB_FITS_NOT);
+	assert_false(forecast_fit_of(FILE_NAME, "new_summary", "2021_Q2"));
+	assert_false(forecast_fit_of(FILE_NAME, "new_summary", "2020_Q1"));
 }
 
 static void
 fits_not_another_forecast(void **state)
 {
 	(void) state;
-	assert_int_equal(forecast_fit_of(FILE_NAME, "net_arr", "2021_Q1"), JOB_FITS_NOT);
-	assert_int_equal(forecast_fit_of(FILE_NAME, "old_summary", "2021_Q1"), JOB_FITS_NOT);
-	assert_int_equal(forecast_fit_of(FILE_NAME, "new_summary_2", "2021_Q1"), JOB_FITS_NOT);
-	assert_int_equal(forecast_fit_of(FILE_NAME, "new_sum", "2021_Q1"), JOB_FITS_NOT);
+	assert_false(forecast_fit_of(FILE_NAME, "net_arr", "2021_Q1"));
+	assert_false(forecast_fit_of(FILE_NAME, "old_summary", "2021_Q1"));
+	assert_false(forecast_fit_of(FILE_NAME, "new_summary_2", "2021_Q1"));
+	assert_false(forecast_fit_of(FILE_NAME, "new_sum", "2021_Q1"));
 }
 
 static void
 fits_not_a_forecast_whose_id_begins_alike(void **state)
 {
 	(void) state;
-	assert_int_equal(forecast_fit_of(FILE_NAME, "new", "2021_Q1"), JOB_FITS_NOT);
-	assert_int_equal(forecast_fit_of(FILE_NAME, "new", NULL), JOB_FITS_NOT);
-	assert_int_equal(forecast_fit_of("clari_export_forecast_news2021_Q12915.json", "new", "2021_Q1"), JOB_FITS_NOT);
+	assert_false(forecast_fit_of(FILE_NAME, "new", "2021_Q1"));
+	assert_false(forecast_fit_of(FILE_NAME, "new", NULL));
+	assert_false(forecast_fit_of("clari_export_forecast_news2021_Q12915.json", "new", "2021_Q1"));
 }
 
 /* The rest of a longer id may be a number; a period is a year and what of it. */
@@ -74,64 +74,64 @@ static void
 fits_not_a_forecast_whose_id_goes_on_with_a_number(void **state)
 {
 	(void) state;
-	assert_int_equal(forecast_fit_of("clari_export_forecast_arr_2_2021_Q12915.json", "arr", NULL), JOB_FITS_NOT);
-	assert_int_equal(forecast_fit_of("clari_export_forecast_arr_2_21_2021_Q12915.json", "arr", NULL), JOB_FITS_NOT);
-	assert_int_equal(forecast_fit_of("clari_export_forecast_arr_20215_2021_Q12915.json", "arr", NULL), JOB_FITS_NOT);
-	assert_int_equal(forecast_fit_of("clari_export_forecast_arr_2021-2021_Q12915.json", "arr", NULL), JOB_FITS_NOT);
-	assert_int_equal(forecast_fit_of("clari_export_forecast_arr_2_2021_Q12915.json", "arr_2", NULL), JOB_FITS);
+	assert_false(forecast_fit_of("clari_export_forecast_arr_2_2021_Q12915.json", "arr", NULL));
+	assert_false(forecast_fit_of("clari_export_forecast_arr_2_21_2021_Q12915.json", "arr", NULL));
+	assert_false(forecast_fit_of("clari_export_forecast_arr_20215_2021_Q12915.json", "arr", NULL));
+	assert_false(forecast_fit_of("clari_export_forecast_arr_2021-2021_Q12915.json", "arr", NULL));
+	assert_true(forecast_fit_of("clari_export_forecast_arr_2_2021_Q12915.json", "arr_2", NULL));
 }
 
 static void
 fits_not_a_forecast_cut_short(void **state)
 {
 	(void) state;
-	assert_int_equal(forecast_fit_of("clari_export_forecast_new_summary", "new_summary", NULL), JOB_FITS_NOT);
-	assert_int_equal(forecast_fit_of("clari_export_forecast_new_summary_", "new_summary", NULL), JOB_FITS_NOT);
-	assert_int_equal(forecast_fit_of("clari_export_forecast_new_summary_2021", "new_summary", "2021_Q1"), JOB_FITS_NOT);
+	assert_true(forecast_fit_of("clari_export_forecast_new_summary", "new_summary", NULL));
+	assert_true(forecast_fit_of("clari_export_forecast_new_summary_", "new_summary", NULL));
+	assert_false(forecast_fit_of("clari_export_forecast_new_summary_2021", "new_summary", "2021_Q1"));
 }
 
 static void
-may_fit_without_a_telling_file_name(void **state)
+fits_without_a_telling_file_name(void **state)
 {
 	(void) state;
-	assert_int_equal(forecast_fit_of("", "new_summary", "2021_Q1"), JOB_MAY_FIT);
-	assert_int_equal(forecast_fit_of("export.json", "new_summary", "2021_Q1"), JOB_MAY_FIT);
+	assert_true(forecast_fit_of("", "new_summary", "2021_Q1"));
+	assert_true(forecast_fit_of("export.json", "new_summary", "2021_Q1"));
 }
 
 static void
-may_fit_without_a_module(void **state)
+fits_without_a_module(void **state)
 {
 	(void) state;
-	assert_int_equal(fit_of("", FILE_NAME, EXPORT_FORECAST, "new_summary", "2021_Q1"), JOB_MAY_FIT);
-	assert_int_equal(fit_of("", "", EXPORT_ACTIVITY, NULL, NULL), JOB_MAY_FIT);
-	assert_int_equal(fit_of("", "", EXPORT_AUDIT_EVENTS, NULL, NULL), JOB_MAY_FIT);
+	assert_true(fit_of("", FILE_NAME, EXPORT_FORECAST, "new_summary", "2021_Q1"));
+	assert_true(fit_of("", "", EXPORT_ACTIVITY, NULL, NULL));
+	assert_true(fit_of("", "", EXPORT_AUDIT_EVENTS, NULL, NULL));
 }
 
 static void
 fits_an_activity_job(void **state)
 {
 	(void) state;
-	assert_int_equal(fit_of("ACTIVITY", "", EXPORT_ACTIVITY, NULL, NULL), JOB_FITS);
-	assert_int_equal(fit_of("ACTIVITIES", "", EXPORT_ACTIVITY, NULL, NULL), JOB_FITS);
+	assert_true(fit_of("ACTIVITY", "", EXPORT_ACTIVITY, NULL, NULL));
+	assert_true(fit_of("ACTIVITIES", "", EXPORT_ACTIVITY, NULL, NULL));
 }
 
 static void
 fits_an_audit_job(void **state)
 {
 	(void) state;
-	assert_int_equal(fit_of("AUDIT", "", EXPORT_AUDIT_EVENTS, NULL, NULL), JOB_FITS);
-	assert_int_equal(fit_of("AUDIT_EVENTS", "", EXPORT_AUDIT_EVENTS, NULL, NULL), JOB_FITS);
+	assert_true(fit_of("AUDIT", "", EXPORT_AUDIT_EVENTS, NULL, NULL));
+	assert_true(fit_of("AUDIT_EVENTS", "", EXPORT_AUDIT_EVENTS, NULL, NULL));
 }
 
 static void
 fits_not_another_module(void **state)
 {
 	(void) state;
-	assert_int_equal(fit_of("ACTIVITY", FILE_NAME, EXPORT_FORECAST, "new_summary", "2021_Q1"), JOB_FITS_NOT);
-	assert_int_equal(fit_of("FORECASTS", FILE_NAME, EXPORT_FORECAST, "new_summary", "2021_Q1"), JOB_FITS_NOT);
-	assert_int_equal(fit_of("FORECAST", FILE_NAME, EXPORT_ACTIVITY, NULL, NULL), JOB_FITS_NOT);
-	assert_int_equal(fit_of("AUDIT", "", EXPORT_ACTIVITY, NULL, NULL), JOB_FITS_NOT);
-	assert_int_equal(fit_of("ACTIVITY", "", EXPORT_AUDIT_EVENTS, NULL, NULL), JOB_FITS_NOT);
+	assert_false(fit_of("ACTIVITY", FILE_NAME, EXPORT_FORECAST, "new_summary", "2021_Q1"));
+	assert_false(fit_of("FORECASTS", FILE_NAME, EXPORT_FORECAST, "new_summary", "2021_Q1"));
+	assert_false(fit_of("FORECAST", FILE_NAME, EXPORT_ACTIVITY, NULL, NULL));
+	assert_false(fit_of("AUDIT", "", EXPORT_ACTIVITY, NULL, NULL));
+	assert_false(fit_of("ACTIVITY", "", EXPORT_AUDIT_EVENTS, NULL, NULL));
 }
 
 /* In a Turkish database an I is not the capital of an i. */
@@ -143,11 +143,70 @@ ignores_the_case_of_modules_in_every_locale(void **state)
 	{
 		if (setlocale(LC_ALL, unit_locales[i]) == NULL)
 			continue;
-		assert_int_equal(fit_of("Activity", "", EXPORT_ACTIVITY, NULL, NULL), JOB_FITS);
-		assert_int_equal(fit_of("audit", "", EXPORT_AUDIT_EVENTS, NULL, NULL), JOB_FITS);
-		assert_int_equal(fit_of("forecast", FILE_NAME, EXPORT_FORECAST, "new_summary", NULL), JOB_FITS);
+		assert_true(fit_of("Activity", "", EXPORT_ACTIVITY, NULL, NULL));
+		assert_true(fit_of("audit", "", EXPORT_AUDIT_EVENTS, NULL, NULL));
+		assert_true(fit_of("forecast", FILE_NAME, EXPORT_FORECAST, "new_summary", NULL));
 		setlocale(LC_ALL, "C");
 	}
+}
+
+static void
+fits_a_file_name_of_another_form_unless_its_quarter_is_another(void **state)
+{
+	(void) state;
+	assert_true(forecast_fit_of("new summary 2021_Q1.json", "new_summary", "2021_Q1"));
+	assert_true(forecast_fit_of("new summary 2021_q1 and 2020_Q4", "new_summary", "2021_Q1"));
+	assert_true(forecast_fit_of("12021_Q2.json", "new_summary", "2021_Q1"));
+	assert_true(forecast_fit_of("2021_Q5.json", "new_summary", "2021_Q1"));
+	assert_false(forecast_fit_of("new summary 2021_Q2.json", "new_summary", "2021_Q1"));
+}
+
+static void
+fits_not_another_currency(void **state)
+{
+	Job			job = {.module = "FORECAST",.file_name = FILE_NAME,.currency = "EUR"};
+
+	(void) state;
+	assert_true(job_fits(&job, &(ExportSubject) {EXPORT_FORECAST, "new_summary", "2021_Q1", NULL}));
+	assert_true(job_fits(&job, &(ExportSubject) {EXPORT_FORECAST, "new_summary", "2021_Q1", "eur"}));
+	assert_false(job_fits(&job, &(ExportSubject) {EXPORT_FORECAST, "new_summary", "2021_Q1", "USD"}));
+	job.currency[0] = '\0';
+	assert_true(job_fits(&job, &(ExportSubject) {EXPORT_FORECAST, "new_summary", "2021_Q1", "USD"}));
+}
+
+/* Two seconds more on either side, since clocks may tell whole seconds. */
+static void
+starts_within_the_submissions_own_time(void **state)
+{
+	const ClariTime window = {1000000, 1010000};
+	const struct
+	{
+		int64_t		start_time;
+		bool		within;
+	}			cases[] = {
+		{997999, false}, {998000, true}, {1000000, true}, {1012000, true}, {1012001, false},
+		{0, true}, {-5, true},
+	};
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	{
+		Job			job = {.start_time = cases[i].start_time};
+
+		assert_int_equal(job_started_within(&job, window), cases[i].within);
+	}
+}
+
+static void
+an_open_window_has_no_limit_on_that_side(void **state)
+{
+	Job			early = {.start_time = 1};
+	Job			late = {.start_time = INT64_MAX};
+
+	(void) state;
+	assert_true(job_started_within(&early, (ClariTime) {0, 1010000}));
+	assert_true(job_started_within(&late, (ClariTime) {1000000, 0}));
+	assert_true(job_started_within(&late, (ClariTime) {0, 0}));
 }
 
 static void
@@ -214,12 +273,16 @@ main(void)
 		cmocka_unit_test(fits_not_a_forecast_whose_id_begins_alike),
 		cmocka_unit_test(fits_not_a_forecast_whose_id_goes_on_with_a_number),
 		cmocka_unit_test(fits_not_a_forecast_cut_short),
-		cmocka_unit_test(may_fit_without_a_telling_file_name),
-		cmocka_unit_test(may_fit_without_a_module),
+		cmocka_unit_test(fits_without_a_telling_file_name),
+		cmocka_unit_test(fits_without_a_module),
 		cmocka_unit_test(fits_an_activity_job),
 		cmocka_unit_test(fits_an_audit_job),
 		cmocka_unit_test(fits_not_another_module),
 		cmocka_unit_test(ignores_the_case_of_modules_in_every_locale),
+		cmocka_unit_test(fits_a_file_name_of_another_form_unless_its_quarter_is_another),
+		cmocka_unit_test(fits_not_another_currency),
+		cmocka_unit_test(starts_within_the_submissions_own_time),
+		cmocka_unit_test(an_open_window_has_no_limit_on_that_side),
 		cmocka_unit_test(remembers_ids),
 		cmocka_unit_test(refuses_ids_that_do_not_fit),
 		cmocka_unit_test(refuses_ids_beyond_its_size),

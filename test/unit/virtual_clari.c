@@ -332,6 +332,7 @@ note_request(VirtualClari *clari)
 	sent->not_before = clari->action.not_before;
 	sent->key_held_until = clari->key_held_until;
 	sent->sent_at = clari->now;
+	export_sending(&clari->export, clari->now);
 	return sent;
 }
 

@@ -56,7 +56,7 @@ raise_fault(RequestFault fault)
 		case REQUEST_FORMAT_UNKNOWN:
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("exportFormat must be \"JSON\" or \"CSV\""),
+					 errmsg("exportFormat must be \"JSON\""),
 					 errhint("Leave exportFormat out of the options.")));
 			return;
 		case REQUEST_PERIOD_CONTRADICTS:
@@ -92,19 +92,19 @@ make_body(const Submission *submission)
 	return repalloc(body, strlen(body) + 1);
 }
 
-/* Clari writes a CSV file of a forecast and of nothing else. */
+/* Nothing here reads Clari's CSV yet: better refused than paid for and lost. */
 static void
 check_format(const Submission *submission)
 {
 	char		format[sizeof("CSV")];
 
-	if (submission->kind == EXPORT_FORECAST || submission->options == NULL)
+	if (submission->options == NULL)
 		return;
 	request_option(to_utf8(submission->options), "exportFormat", format, sizeof(format));
 	if (strcmp(format, "CSV") == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("exportFormat of an export of kind %s must be \"JSON\"", kind_names[submission->kind]),
+				 errmsg("exportFormat must be \"JSON\""),
 				 errhint("Leave exportFormat out of the options.")));
 }
 

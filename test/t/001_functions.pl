@@ -627,6 +627,7 @@ my @refused = (
 	[ q{clari_export('net_arr', options => '{"exportFormat": "XLSX"}')},   '0A000' ],
 	[ q{clari_export_submit('net_arr', options => '{"exportFormat": 1}')}, '0A000' ],
 	[ q{clari_export_activity('{"exportFormat": "CSV"}')},                '0A000' ],
+	[ q{clari_export('net_arr', options => '{"exportFormat": "CSV"}')},   '0A000' ],
 	[ q{clari_export('net_arr', '2026_Q1', '{"timePeriod": "2026_Q2"}')}, '22023' ],
 	[ q{clari_export('net_arr', '2026_Q1', '{"timePeriod": 5}')},         '22023' ],
 	[ q{clari_export_all('net_arr', NULL)},                               '22004' ],

@@ -52,7 +52,9 @@ begin_walk(Walk *walk, const char *index_name, ScanKey keys, int n_keys)
 	walk->table = table_open(walk->index->rd_index->indrelid, AccessShareLock);
 	walk->row = table_slot_create(walk->table, NULL);
 	PushActiveSnapshot(GetTransactionSnapshot());
-#if PG_VERSION_NUM >= 180000
+#if PG_VERSION_NUM >= 190000
+	walk->scan = index_beginscan(walk->table, walk->index, GetActiveSnapshot(), NULL, n_keys, 0, 0);
+#elif PG_VERSION_NUM >= 180000
 	walk->scan = index_beginscan(walk->table, walk->index, GetActiveSnapshot(), NULL, n_keys, 0);
 #else
 	walk->scan = index_beginscan(walk->table, walk->index, GetActiveSnapshot(), n_keys, 0);

@@ -10,6 +10,9 @@
 #include "utils/date.h"
 #include "utils/datetime.h"
 #include "utils/tuplestore.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
 
 #include "core/period.h"
 

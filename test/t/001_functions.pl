@@ -419,7 +419,8 @@ $sim->rules(
 	{ match => { method => 'POST' }, times => 2, do => { status => 400, body => { code => 'export_monthly_quota_reached' } } },
 	{ match => { path => '^/admin/limits$' }, times => 2, do => { body => { jobs => { availableConcurrentLimit => 0 } } } });
 is($session->run(call('export'))->{rows}, 't', 'a job queue that is full for a moment');
-is(scalar $sim->log(path => '/admin/limits'), 2, 'a full job queue is recognized by the limits');
+is(scalar $sim->log(path => '/admin/limits'), 5, 'a full job queue is recognized by the limits, and they are asked before each further submission');
+is(scalar $sim->log(method => 'POST'), 3, 'which is not sent while they say that there is no place');
 is($sim->stats->{keys}{'demo-key'}{accepted}, 1, 'and the export is submitted once');
 
 $sim->reset({ organizations => { acme => { concurrent_limit => 1 } } });
@@ -429,7 +430,8 @@ for my $name (@submissions)
 	my $outcome = $session->fails(call($name), 'RC004', "$name, a full job queue");
 	like($outcome->{hint}, qr/Nothing was submitted/, "$name, a full job queue: HINT");
 }
-is(scalar $sim->log(method => 'POST'), 4 * ATTEMPTS, 'a full job queue is tried poll_max_attempts times');
+is(scalar $sim->log(path => '/admin/limits'), 4 * ATTEMPTS, 'a full job queue is looked at poll_max_attempts times');
+is(scalar $sim->log(method => 'POST'), 4, 'and submitted to once');
 
 $sim->reset({ organizations => { acme => { monthly_quota => 1 } } });
 $sim->start_job;

@@ -4,67 +4,7 @@
  */
 #include "unit.h"
 
-#include "core/export.h"
-#include "virtual_clari.h"
-
-/* A job of the export under test as Clari's list shows it, and its neighbours. */
-#define OUR_FILE	"clari_export_forecast_net_arr_2026_Q3915_20260407_212737.json"
-#define OTHER_FILE	"clari_export_forecast_net_arr_2026_Q2915_20260407_212737.json"
-
-static int
-start_clari(void **state)
-{
-	VirtualClari *clari = malloc(sizeof(*clari));
-
-	virtual_clari_init(clari);
-	*state = clari;
-	return 0;
-}
-
-static int
-stop_clari(void **state)
-{
-	virtual_clari_free(*state);
-	free(*state);
-	return 0;
-}
-
-/* Run one machine to its end and compare its outcome. */
-static void
-run(VirtualClari *clari, ExportGoal goal, const char *job_id, ExportOutcome expected)
-{
-	virtual_clari_prepare(clari, goal, job_id);
-	assert_int_equal(virtual_clari_run(clari), expected);
-	assert_false(clari->stuck);
-	assert_false(clari->overran);
-}
-
-static void
-run_export(VirtualClari *clari, ExportOutcome expected)
-{
-	run(clari, GOAL_EXPORT, NULL, expected);
-}
-
-/* The kinds of the requests that were sent, one letter each. */
-static void
-check_sequence(const VirtualClari *clari, const char *expected)
-{
-	static const char letters[] = {
-		[REQUEST_SUBMIT] = 'S',[REQUEST_STATUS] = 'p',[REQUEST_JOBS] = 'j',
-		[REQUEST_CANCEL] = 'c',[REQUEST_RESULT] = 'r',[REQUEST_LIMITS] = 'l',
-	};
-	char		sequence[512] = "";
-
-	for (int i = 0; i < clari->n_sent && i < (int) sizeof(sequence) - 1; i++)
-		sequence[i] = letters[clari->sent[i].kind];
-	assert_string_equal(sequence, expected);
-}
-
-static Duration
-gap(const VirtualClari *clari, RequestKind kind, int n)
-{
-	return virtual_clari_sent_at(clari, kind, n) - virtual_clari_sent_at(clari, kind, n - 1);
-}
+#include "scenario.h"
 
 /* ----------
  * The timetable
@@ -1509,7 +1449,10 @@ static void
 name_no_job_late(VirtualClari *clari)
 {
 	if (virtual_clari_count(clari, REQUEST_SUBMIT) == 2 && clari->n_jobs == 0)
+	{
 		virtual_clari_add_job(clari, "", "");
+		clari->jobs[0].started_at = VIRTUAL_START;
+	}
 }
 
 static void
@@ -1798,8 +1741,6 @@ gives_back_its_place(void **state)
 	assert_int_equal(clari->lane.open_submissions, 0);
 	assert_int_equal(clari->lane.last_export_end, clari->now);
 }
-
-#define SCENARIO(name) cmocka_unit_test_setup_teardown(name, start_clari, stop_clari)
 
 int
 main(void)

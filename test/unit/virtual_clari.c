@@ -82,6 +82,9 @@ virtual_clari_init(VirtualClari *clari)
 	clari->limits.max_concurrent_exports = 1;
 	clari->job_duration = SECONDS(20);
 	clari->final_status = "DONE";
+	clari->sends_date = true;
+	clari->tells_start_times = true;
+	clari->clock_offset = INT64_C(1775600000123);
 	clari->available_concurrent_limit = 1;
 	clari->available_monthly_quota = 100;
 	clari->max_sent = 10000;
@@ -121,6 +124,7 @@ add_job(VirtualClari *clari, const char *module, const char *file_name)
 	snprintf(job->job_id, sizeof(job->job_id), "6073683781a6da229df71e%02d", clari->n_jobs);
 	snprintf(job->module, sizeof(job->module), "%s", module);
 	snprintf(job->file_name, sizeof(job->file_name), "%s", file_name);
+	strcpy(job->currency, "USD");
 	job->started_at = clari->now;
 	job->listed_from = clari->now;
 	job->ends_at = clari->now + clari->job_duration;
@@ -170,6 +174,7 @@ virtual_clari_prepare(VirtualClari *clari, ExportGoal goal, const char *job_id)
 
 	export_init(&clari->export, goal, &clari->rules, clari->kind, clari->forecast_id,
 				clari->time_period, job_id);
+	clari->export.currency = clari->currency;
 	if (resumes)
 		lane_join(&clari->lane, goal == GOAL_RESUME_UNKNOWN);
 	clari->has_place = resumes;
@@ -215,18 +220,34 @@ job_status(const VirtualClari *clari, const VirtualJob *job)
 	return clari->now == job->started_at ? "SCHEDULED" : "STARTED";
 }
 
+int64_t
+virtual_clari_time(const VirtualClari *clari, Instant at)
+{
+	return clari->clock_offset + at / 1000;
+}
+
 static void
 write_job(const VirtualClari *clari, const VirtualJob *job, char *out, size_t size)
 {
-	snprintf(out, size, "%s{\"jobId\":\"%s\",\"module\":\"%s\",\"fileName\":\"%s\",\"status\":\"%s\"}%s",
+	char		start_time[64] = "";
+
+	if (clari->tells_start_times)
+		snprintf(start_time, sizeof(start_time), ",\"startTime\":%lld",
+				 (long long) virtual_clari_time(clari, job->started_at));
+	snprintf(out, size, "%s{\"jobId\":\"%s\",\"module\":\"%s\",\"fileName\":\"%s\","
+			 "\"currency\":\"%s\",\"status\":\"%s\"%s}%s",
 			 clari->wraps_jobs ? "{\"job\":" : "", job->job_id, job->module, job->file_name,
-			 job_status(clari, job), clari->wraps_jobs ? "}" : "");
+			 job->currency, job_status(clari, job), start_time, clari->wraps_jobs ? "}" : "");
 }
 
 static bool
 is_listed(const VirtualClari *clari, const VirtualJob *job)
 {
-	return clari->now >= job->listed_from;
+	int			newer = 0;
+
+	for (int i = 0; i < clari->n_jobs; i++)
+		newer += &clari->jobs[i] > job && clari->now >= clari->jobs[i].listed_from;
+	return clari->now >= job->listed_from && (clari->newest_listed == 0 || newer < clari->newest_listed);
 }
 
 static void
@@ -372,6 +393,9 @@ exchange(VirtualClari *clari, SentRequest *sent, Reply *reply, char *body)
 	}
 	reply->delivery = answer.delivery;
 	reply->retry_after = answer.retry_after;
+	reply->reading = answer.reading;
+	if (clari->sends_date && reply->http_status != 0)
+		reply->date = virtual_clari_time(clari, clari->now) / 1000 * 1000;
 	if (reply->http_status == 429)
 		note_rate_limit(clari, answer.retry_after);
 	sent->http_status = reply->http_status;
@@ -416,7 +440,7 @@ send_request(VirtualClari *clari)
 	reply.body = body;
 	reply.body_size = strlen(body);
 
-	if (clari->export.step == STEP_LOOK_UP)
+	if (export_seeks_job(&clari->export))
 	{
 		clari->export.contested = clari->contested;
 		if (clari->others_job != NULL)

@@ -41,6 +41,7 @@ typedef struct Answer
 	Duration	retry_after;
 	Duration	latency;		/* from the request to its end */
 	bool		accepted;		/* a submission starts a job all the same */
+	ResultReading reading;		/* of a result that arrives */
 } Answer;
 
 extern Answer answer_healthy(void);
@@ -70,6 +71,7 @@ typedef struct VirtualJob
 	char		job_id[JOB_ID_SIZE];
 	char		module[JOB_TEXT_SIZE];
 	char		file_name[JOB_TEXT_SIZE];
+	char		currency[8];
 	bool		ours;			/* started by the export under test */
 	Instant		started_at;
 	Instant		listed_from;
@@ -96,6 +98,7 @@ struct VirtualClari
 	ExportKind	kind;
 	const char *forecast_id;
 	const char *time_period;
+	const char *currency;
 	Export		export;
 	ExportAction action;
 	uint32_t	random;			/* of the next jitter */
@@ -115,6 +118,10 @@ struct VirtualClari
 	Duration	listing_delay;	/* from a job's start until the list has it */
 	const char *final_status;
 	bool		wraps_jobs;
+	bool		sends_date;
+	bool		tells_start_times;
+	int			newest_listed;	/* the list has so many jobs; 0: all */
+	int64_t		clock_offset;	/* Clari's milliseconds since 1970, less ours */
 	int			available_concurrent_limit;
 	int			available_monthly_quota;
 	VirtualJob	jobs[MAX_VIRTUAL_JOBS];
@@ -155,6 +162,9 @@ extern void virtual_clari_always(VirtualClari *clari, RequestKind kind, Answer a
 /* A job started some time ago; returns its id. */
 extern const char *virtual_clari_add_job(VirtualClari *clari, const char *module,
 										 const char *file_name);
+
+/* A moment by Clari's clock, in milliseconds since 1970. */
+extern int64_t virtual_clari_time(const VirtualClari *clari, Instant at);
 
 /* Another export takes a place in the lane. */
 extern void virtual_clari_add_other(VirtualClari *clari, Instant settles_at, Instant leaves_at);

@@ -796,6 +796,9 @@ is_failure(const Export *export, const Reply *reply)
 		return true;
 	if (reply->http_status == HTTP_NOT_FOUND)
 		return export->error.code[0] == '\0' && (export->step == STEP_LOOK_UP || has_proven_job(export));
+	if (export->step == STEP_CHECK_QUOTA || export->step == STEP_BASELINE)
+		if (reply->http_status == HTTP_ACCEPTED && reply->retry_after != RETRY_AFTER_NONE)
+			return true;		/* what was asked for is being prepared */
 	return reply->http_status == HTTP_REQUEST_TIMEOUT || reply->http_status == HTTP_TOO_EARLY;
 }
 

@@ -514,6 +514,18 @@ lists_again_after_the_retry_after_of_a_503(void **state)
 	assert_int_equal(gap(clari, REQUEST_JOBS, 1), SECONDS(90));
 }
 
+static void
+lists_again_after_the_retry_after_of_a_202(void **state)
+{
+	VirtualClari *clari = *state;
+
+	virtual_clari_next(clari, REQUEST_JOBS, answer_later(202, SECONDS(3)));
+	run_export(clari, OUTCOME_DONE);
+	check_sequence(clari, "jjSppppr");
+	assert_int_equal(gap(clari, REQUEST_JOBS, 1), SECONDS(3));
+	assert_true(clari->export.has_baseline);
+}
+
 /* The look-up is another request, and the next submission is that one again. */
 static void
 submits_again_after_the_retry_after_of_a_503(void **state)
@@ -672,6 +684,7 @@ main(void)
 		SCENARIO(holds_nobody_else_after_a_503),
 		SCENARIO(heeds_no_retry_after_of_another_status),
 		SCENARIO(lists_again_after_the_retry_after_of_a_503),
+		SCENARIO(lists_again_after_the_retry_after_of_a_202),
 		SCENARIO(submits_again_after_the_retry_after_of_a_503),
 		SCENARIO(waits_a_whole_day),
 		SCENARIO(cuts_a_longer_wait_to_a_day),

@@ -67,6 +67,7 @@ typedef struct Sequence
 	ExportGoal	goal;
 	int			health;			/* one answer in so many is not healthy */
 	Instant		resumed_at;		/* of a submission before our time */
+	Duration	slowest_reply;	/* so far Clari's clock may be out */
 } Sequence;
 
 static Duration
@@ -79,7 +80,7 @@ draw_retry_after(uint64_t *chance)
 		case 1:
 			return 0;
 		default:
-			return draw_duration(chance, SECONDS(120));
+			return draw_one_in(chance, 50) ? DURATION_MAX : draw_duration(chance, SECONDS(120));
 	}
 }
 
@@ -139,11 +140,45 @@ draw_refusal(uint64_t *chance)
 	return answer_http(refusals[i].http_status, refusals[i].body);
 }
 
+/* What says nothing about the request, and may be another reply in a moment. */
+static Answer
+draw_passing(uint64_t *chance)
+{
+	static const Answer passing[] = {
+		{.http_status = 202,.body = "{\"message\":\"being prepared\"}"},
+		{.http_status = 204},
+		{.http_status = 401},
+		{.http_status = 403,.body = "<html>"},
+		{.http_status = 404,.body = "<html>"},
+		{.http_status = 404,.body = "{\"message\":\"no Route matched\"}"},
+		{.http_status = 408},
+		{.http_status = 425},
+		{.http_status = 503,.body = "<html>"},
+	};
+	Answer		answer = passing[draw_below(chance, sizeof(passing) / sizeof(passing[0]))];
+
+	answer.retry_after = draw_one_in(chance, 2) ? draw_retry_after(chance) : RETRY_AFTER_NONE;
+	return answer;
+}
+
+static Answer
+draw_result(uint64_t *chance)
+{
+	Answer		answer = answer_http(200, "{\"some\":\"thing\"}");
+
+	answer.reading = (ResultReading) draw_below(chance, RESULT_NOT_STORABLE + 1);
+	return answer;
+}
+
 static Answer
 draw_unhealthy(Sequence *sequence, RequestKind kind)
 {
 	uint64_t   *chance = &sequence->chance;
 
+	if (draw_one_in(chance, 4))
+		return draw_passing(chance);
+	if (kind == REQUEST_RESULT && draw_one_in(chance, 3))
+		return draw_result(chance);
 	switch (draw_below(chance, 12))
 	{
 		case 0:
@@ -180,7 +215,8 @@ leaves_fate_open(const Answer *answer)
 		return false;
 	if (answer->http_status == 429)
 		return false;
-	return answer->delivery != DELIVERY_REPLIED || answer->http_status < 300 || answer->http_status >= 500;
+	return answer->delivery != DELIVERY_REPLIED || answer->http_status < 300 ||
+		answer->http_status == 408 || answer->http_status >= 500;
 }
 
 static Duration
@@ -206,6 +242,7 @@ choose_answer(VirtualClari *clari, RequestKind kind)
 
 	clari->random = (uint32_t) draw(chance);
 	answer.latency = draw_latency(chance);
+	sequence->slowest_reply = instant_later(sequence->slowest_reply, answer.latency);
 	answer.accepted = leaves_fate_open(&answer) && !draw_one_in(chance, 3);
 	clari->available_concurrent_limit = draw_below(chance, 2);
 	clari->available_monthly_quota = draw_below(chance, 4);
@@ -255,6 +292,9 @@ draw_rules(Sequence *sequence)
 		draw_duration(chance, clari->rules.submission_grace * 3 / 2);
 	clari->final_status = ends[draw_below(chance, sizeof(ends) / sizeof(ends[0]))];
 	clari->wraps_jobs = draw_one_in(chance, 2);
+	clari->sends_date = !draw_one_in(chance, 4);
+	clari->tells_start_times = !draw_one_in(chance, 4);
+	clari->clock_offset += draw_below(chance, 1000);
 	clari->contested = draw_one_in(chance, 16);
 	sequence->health = 1 + draw_below(chance, 12);
 }
@@ -342,7 +382,50 @@ it_never_sends_inside_a_hold(const Sequence *sequence)
 	return true;
 }
 
-/* Between two status requests passes the wait of the timetable, except after a 429. */
+/* Whether Clari said when to send that request again; then until when, but for a day at most. */
+static bool
+names_a_time(const SentRequest *sent, Instant *until)
+{
+	Duration	wait = instant_earlier(sent->answer.retry_after, SECONDS(86400));
+
+	*until = sent->replied_at + wait;
+	return sent->answer.retry_after != RETRY_AFTER_NONE &&
+		(sent->http_status == 429 || sent->http_status == 503 || sent->http_status == 202);
+}
+
+/* The next request of that kind leaves no sooner than Clari said, whatever came between. */
+static bool
+it_waits_as_long_as_clari_says(const Sequence *sequence)
+{
+	const VirtualClari *clari = &sequence->clari;
+	Instant		until[REQUEST_KINDS] = {0};
+
+	for (int i = 0; i < clari->n_sent; i++)
+	{
+		const SentRequest *sent = &clari->sent[i];
+		Instant		named;
+
+		if (sent->sent_at < until[sent->kind])
+			return false;
+		if (names_a_time(sent, &named) && sent->kind != REQUEST_LIMITS && sent->kind != REQUEST_CANCEL)
+			until[sent->kind] = instant_later(until[sent->kind], named);
+	}
+	return true;
+}
+
+/* It waits longer than a day after no reply, and says so where that was asked for. */
+static bool
+it_waits_a_day_at_most(const Sequence *sequence)
+{
+	const VirtualClari *clari = &sequence->clari;
+
+	for (int i = 1; i < clari->n_sent; i++)
+		if (clari->sent[i].not_before - clari->sent[i - 1].replied_at > SECONDS(86400))
+			return false;
+	return true;
+}
+
+/* Between two status requests passes the wait of the timetable, except where Clari names another. */
 static bool
 it_polls_by_the_timetable(const Sequence *sequence)
 {
@@ -358,7 +441,7 @@ it_polls_by_the_timetable(const Sequence *sequence)
 
 		if (sent->kind != REQUEST_STATUS)
 			continue;
-		if (last != NULL && last->http_status != 429 &&
+		if (last != NULL && last->http_status != 429 && !names_a_time(last, &(Instant) {0}) &&
 			sent->sent_at - last->replied_at < backoff_delay(&clari->rules.backoff, polls - 1))
 			return false;
 		last = sent;
@@ -483,6 +566,83 @@ it_submits_nothing_once_it_has_a_job(const Sequence *sequence)
 	return true;
 }
 
+/* Whether a reply says nothing about a known job. */
+static bool
+may_pass(const SentRequest *sent)
+{
+	bool		is_404 = sent->http_status == 404;
+	bool		is_empty = sent->kind == REQUEST_RESULT && sent->http_status == 200 &&
+		(sent->answer.reading == RESULT_UNREADABLE ||
+		 (sent->answer.body != NULL && sent->answer.body[0] == '\0'));
+
+	if (sent->answer.delivery != DELIVERY_REPLIED)
+		return sent->answer.delivery != DELIVERY_TOO_LARGE;
+	return is_404 || is_empty || sent->http_status == 202 || sent->http_status == 204 ||
+		sent->http_status == 401 || sent->http_status == 403 || sent->http_status == 408 ||
+		sent->http_status == 425 || sent->http_status == 429 || sent->http_status >= 500;
+}
+
+/* The last replies refused the key: three at least, over a minute at least. */
+static bool
+key_was_refused_for_good(const VirtualClari *clari)
+{
+	Instant		since = clari->now;
+	int			refused = 0;
+
+	for (int i = clari->n_sent - 1; i >= 0; i--)
+	{
+		const SentRequest *sent = &clari->sent[i];
+
+		if (sent->http_status == 401 || sent->http_status == 403)
+		{
+			since = sent->replied_at;
+			refused++;
+		}
+		else
+			break;
+	}
+	return refused >= 3 && clari->now - since >= SECONDS(60);
+}
+
+/* With a job of its own, what may pass ends it only when the attempts are used up. */
+static bool
+it_gives_up_no_job_for_what_may_pass(const Sequence *sequence)
+{
+	const VirtualClari *clari = &sequence->clari;
+	const SentRequest *last = &clari->sent[clari->n_sent - 1];
+	bool		is_ours = sequence->goal == GOAL_EXPORT || sequence->goal == GOAL_RESUME_UNKNOWN ||
+		sequence->goal == GOAL_RESUME_JOB;
+
+	if (!is_ours || !export_may_have_job(&clari->export) || !may_pass(last))
+		return true;
+	return virtual_clari_count(clari, last->kind) >= clari->rules.max_attempts ||
+		key_was_refused_for_good(clari);
+}
+
+/* Where Clari's clock is known, it adopts none that started before or after its submissions. */
+static bool
+it_adopts_only_a_job_of_its_own_time(const Sequence *sequence)
+{
+	const VirtualClari *clari = &sequence->clari;
+	Instant		began = INSTANT_NEVER;
+	Instant		ended = 0;
+
+	if (!clari->export.adopted || clari->export.post_began == 0 || !clari->tells_start_times ||
+		sequence->goal == GOAL_RESUME_UNKNOWN)
+		return true;
+	for (int i = 0; i < clari->n_sent; i++)
+		if (clari->sent[i].kind == REQUEST_SUBMIT)
+		{
+			began = instant_earlier(began, clari->sent[i].sent_at);
+			ended = clari->sent[i].replied_at;
+		}
+	for (int i = 0; i < clari->n_jobs; i++)
+		if (strcmp(clari->jobs[i].job_id, clari->export.job_id) == 0)
+			return clari->jobs[i].started_at >= began - SECONDS(3) - sequence->slowest_reply &&
+				clari->jobs[i].started_at <= ended + SECONDS(3) + sequence->slowest_reply;
+	return false;
+}
+
 /*
  * A job of ours that Clari lists in time is known in the end, or the outcome
  * says that it is not.
@@ -566,7 +726,7 @@ done_is_true(const Sequence *sequence)
 		case GOAL_POLL:
 			return last->kind == REQUEST_STATUS && export->job.phase != JOB_IN_PROGRESS;
 		case GOAL_STATUS:
-			return last->kind == REQUEST_STATUS && last->http_status == 200;
+			return last->kind == REQUEST_STATUS && last->http_status < 300;
 		default:
 			return true;
 	}
@@ -604,7 +764,9 @@ the_outcome_is_true(const Sequence *sequence)
 		case OUTCOME_BAD_RESPONSE:
 			return export->lost_submissions > 0 || last->http_status < 300 || !replied;
 		case OUTCOME_UNAVAILABLE:
-			return export->lost_submissions > 0 || last->http_status >= 500 || !replied;
+			return export->lost_submissions > 0 || last->http_status >= 500 || !replied ||
+				last->http_status == 408 || last->http_status == 425 ||
+				(last->http_status == 202 && !export_may_have_job(export));
 		case OUTCOME_SUBMISSION_UNKNOWN:
 			return export->lost_submissions > 0 && !export_may_have_job(export) &&
 				last->kind == REQUEST_JOBS && export_submission_is_open(export);
@@ -655,6 +817,8 @@ static Property properties[] = {
 	PROPERTY(it_always_ends),
 	PROPERTY(it_never_sends_before_it_may),
 	PROPERTY(it_never_sends_inside_a_hold),
+	PROPERTY(it_waits_as_long_as_clari_says),
+	PROPERTY(it_waits_a_day_at_most),
 	PROPERTY(it_polls_by_the_timetable),
 	PROPERTY(it_polls_a_new_job_after_one_delay),
 	PROPERTY(it_polls_at_most_max_attempts_times),
@@ -663,6 +827,8 @@ static Property properties[] = {
 	PROPERTY(it_never_loses_more_than_two_submissions),
 	PROPERTY(it_submits_nothing_once_it_has_a_job),
 	PROPERTY(it_never_loses_a_job),
+	PROPERTY(it_gives_up_no_job_for_what_may_pass),
+	PROPERTY(it_adopts_only_a_job_of_its_own_time),
 	PROPERTY(it_never_adopts_a_job_of_before),
 	PROPERTY(it_never_adopts_a_contested_job),
 	PROPERTY(giving_way_it_ends_at_the_first_hold),

@@ -148,6 +148,13 @@ virtual_clari_add_other(VirtualClari *clari, Instant settles_at, Instant leaves_
 	clari->others[clari->n_others++] = other;
 }
 
+/* A longer wait is taken for a day. */
+static Duration
+at_most_a_day(Duration retry_after)
+{
+	return instant_earlier(retry_after, SECONDS(86400));
+}
+
 /* What a 429 forbids: for how long it says, else for one step of the backoff. */
 static void
 note_rate_limit(VirtualClari *clari, Duration retry_after)
@@ -155,7 +162,7 @@ note_rate_limit(VirtualClari *clari, Duration retry_after)
 	const Backoff *backoff = &clari->limits.backoff;
 
 	if (retry_after != RETRY_AFTER_NONE)
-		clari->key_held_until = instant_later(clari->key_held_until, clari->now + retry_after);
+		clari->key_held_until = instant_later(clari->key_held_until, clari->now + at_most_a_day(retry_after));
 	else if (clari->now >= clari->key_held_until)
 		clari->key_held_until = clari->now + instant_earlier(backoff->base, backoff->max);
 }
@@ -164,7 +171,7 @@ void
 virtual_clari_limit_rate(VirtualClari *clari, Duration retry_after)
 {
 	note_rate_limit(clari, retry_after);
-	lane_rate_limited(&clari->lane, &clari->limits, retry_after, clari->random, clari->now);
+	lane_rate_limited(&clari->lane, &clari->limits, at_most_a_day(retry_after), clari->random, clari->now);
 }
 
 void

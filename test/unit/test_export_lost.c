@@ -275,19 +275,55 @@ takes_nothing_of_another_time_when_clari_sets_its_clock(void **state)
 	check_not_taken(clari);
 }
 
-/* Every reply tells the clock more closely than a second. */
+static void
+set_the_clock_on(VirtualClari *clari)
+{
+	if (clari->n_sent == 1 && clari->context == NULL)
+	{
+		clari->context = clari;
+		clari->clock_offset += 3600000;
+	}
+}
+
+/* Between the limits and the list: the newer Date counts. */
+static void
+believes_the_newest_date_when_clari_sets_its_clock(void **state)
+{
+	void		(*const changes[]) (VirtualClari *) = {set_the_clock_back, set_the_clock_on};
+
+	(void) state;
+	for (int i = 0; i < 2; i++)
+	{
+		VirtualClari clari;
+
+		virtual_clari_init(&clari);
+		clari.rules.quota_reserve = 1;
+		clari.meanwhile = changes[i];
+		check_ours_is_taken(&clari);
+		virtual_clari_free(&clari);
+	}
+}
+
+/* Every reply tells the clock more closely than a second, whatever a Date cuts off. */
 static void
 narrows_the_clock_by_each_date(void **state)
 {
-	VirtualClari *clari = *state;
-	int64_t		offset;
+	static const int64_t cut_off[] = {23, 977};
 
-	clari->job_duration = SECONDS(200);
-	run_export(clari, OUTCOME_DONE);
-	offset = clari->clock_offset;
-	assert_true(clari->export.knows_clock);
-	assert_true(clari->export.clock_least <= offset && offset <= clari->export.clock_most);
-	assert_true(clari->export.clock_most - clari->export.clock_least < 999);
+	(void) state;
+	for (size_t i = 0; i < sizeof(cut_off) / sizeof(cut_off[0]); i++)
+	{
+		VirtualClari clari;
+
+		virtual_clari_init(&clari);
+		clari.clock_offset = INT64_C(1775600000000) + cut_off[i];
+		clari.job_duration = SECONDS(200);
+		run_export(&clari, OUTCOME_DONE);
+		assert_true(clari.export.knows_clock);
+		assert_in_range(clari.clock_offset - clari.export.clock_least, 0, 500);
+		assert_in_range(clari.export.clock_most - clari.clock_offset, 0, 500);
+		virtual_clari_free(&clari);
+	}
 }
 
 /* ----------
@@ -555,6 +591,7 @@ main(void)
 		SCENARIO(reads_the_time_from_clari_s_clock),
 		SCENARIO(takes_its_own_after_a_slow_list),
 		SCENARIO(takes_nothing_of_another_time_when_clari_sets_its_clock),
+		SCENARIO(believes_the_newest_date_when_clari_sets_its_clock),
 		SCENARIO(narrows_the_clock_by_each_date),
 		SCENARIO(takes_a_job_whose_name_does_not_say_forecast),
 		SCENARIO(does_not_take_one_of_another_quarter),

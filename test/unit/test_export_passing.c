@@ -339,6 +339,19 @@ gives_up_a_key_after_a_minute(void **state)
 	assert_false(clari->action.reload_account);
 }
 
+/* With the attempts used up there is nothing to read it for. */
+static void
+reads_no_key_anew_at_the_end(void **state)
+{
+	VirtualClari *clari = *state;
+
+	clari->rules.max_attempts = 2;
+	virtual_clari_always(clari, REQUEST_STATUS, answer_http(401, ""));
+	run_export(clari, OUTCOME_NOT_AUTHORIZED);
+	check_sequence(clari, "jSpp");
+	assert_false(clari->action.reload_account);
+}
+
 /* However long they take, one or two are no proof. */
 static void
 gives_up_a_key_after_three_refusals_at_the_earliest(void **state)
@@ -672,6 +685,7 @@ main(void)
 		SCENARIO(has_the_key_read_anew_after_each_refusal),
 		SCENARIO(gives_up_a_key_after_a_minute),
 		SCENARIO(gives_up_a_key_after_three_refusals_at_the_earliest),
+		SCENARIO(reads_no_key_anew_at_the_end),
 		SCENARIO(counts_refusals_of_a_key_in_a_row),
 		SCENARIO(gives_up_a_key_at_once_where_no_job_is_at_stake),
 		SCENARIO(has_the_key_read_anew_while_it_looks_up),

@@ -395,6 +395,18 @@ clean_reply(const Task *task, RequestKind request, const Reply *reply)
 				   strlen(key) >= SHORTEST_HIDDEN_KEY ? key : NULL);
 }
 
+/*
+ * Before a list is searched for the job of a lost submission: another one of
+ * the same key, in whatever database, may have started it.
+ */
+static void
+prepare_look_up(Task *task)
+{
+	task->export.contested = lane_open_submissions(&task->ticket) > 1;
+	if (task->hooks->before_look_up != NULL)
+		task->hooks->before_look_up(task);
+}
+
 static void
 take_reply(Task *task, const Reply *reply)
 {
@@ -403,10 +415,8 @@ take_reply(Task *task, const Reply *reply)
 	Reply		known = *reply;
 
 	FAULT_POINT("at_reply", step);
-	if (export_seeks_job(&task->export) && task->hooks->before_look_up != NULL)
-		task->hooks->before_look_up(task);
-	if (export_seeks_job(&task->export) && lane_open_submissions(&task->ticket) > 1)
-		task->export.contested = true;
+	if (export_seeks_job(&task->export))
+		prepare_look_up(task);
 
 	clean_reply(task, request, reply);
 	known.reading = read_result(task, request, reply);

@@ -257,14 +257,6 @@ queue_exclude_owned_jobs(int64 id, Export *export)
 				" AND other.submitted_at >= mine.submitted_at - interval '1 day'");
 	for (uint64 row = 0; row < n; row++)
 		export_exclude_job(export, text_column(row, 1));
-
-	export->contested = execute(&statement,
-								"SELECT FROM @request@ mine, @request@ other"
-								" WHERE mine.id = $1 AND other.id <> mine.id AND other.state = 'submitting'"
-								" AND other.kind = mine.kind"
-								" AND other.forecast_id IS NOT DISTINCT FROM mine.forecast_id"
-								" AND other.options <> mine.options"
-								" AND coalesce(other.time_period = mine.time_period, true)") > 0;
 }
 
 /* ----------

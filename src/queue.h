@@ -81,10 +81,7 @@ extern Request *queue_find(int64 id, bool *inserted_here);
 /* The result of a finished request, or NULL. */
 extern Jsonb *queue_snapshot(int64 id);
 
-/*
- * Name the jobs that other requests own to export_exclude_job(), and set
- * contested if another request may own the same one.
- */
+/* Name the jobs that other requests own to export_exclude_job(). */
 extern void queue_exclude_owned_jobs(int64 id, Export *export);
 
 /* ----------

@@ -6,6 +6,9 @@
 
 database=
 clari=
+base_url=
+preload=
+role=$(id -un)
 
 build()
 {
@@ -24,11 +27,11 @@ start_postgresql()
 		shared_preload_libraries = 'clari_export'
 		clari_export.databases = '$database'
 	END
-	run pg_ctl start --pgdata="$work/data" --log="$work/log/server.log"
+	run env ${preload:+LD_PRELOAD="$preload"} pg_ctl start --pgdata="$work/data" --log="$work/log/server.log"
 	run createdb --host="$work/socket" --username="$(id -un)" "$database"
 }
 
-# Start the simulated Clari with the given arguments. Sets $clari to its address.
+# Start the simulated Clari with the given arguments. Sets $clari to its address, and $base_url.
 start_clari()
 {
 	local greeting
@@ -36,6 +39,19 @@ start_clari()
 	exec {greeting}< <(become python3 "$work/src/test/clari_sim" "$@")
 	echo $! >"$work/clari.pid"
 	read -r _ _ clari <&"$greeting"
+	base_url=http://$clari/v4
+}
+
+# The same where users are: TLS, with a certificate of an authority of its own, at a name that takes a while
+# to resolve. Needs "make stage". PostgreSQL, started after $preload is set, resolves it.
+start_clari_with_tls()
+{
+	local stage=$work/src/build/stage
+
+	start_clari --tls-cert "$stage/server.pem" --tls-key "$stage/server.key" \
+		--control-port-file "$work/tmp/control_port" "$@"
+	base_url=https://clari.test:${clari##*:}/v4
+	clari=127.0.0.1:$(cat "$work/tmp/control_port")
 }
 
 stop_clari()
@@ -55,11 +71,11 @@ rule_clari()
 		"http://$clari/_sim/rules" <"$1"
 }
 
-# Run psql with the given arguments; :base_url is that of the simulated Clari.
+# Run psql as $role with the given arguments; :base_url is that of the simulated Clari, :ca_file its authority.
 query()
 {
-	run psql --no-psqlrc --set=base_url="http://$clari/v4" \
-		--host="$work/socket" --username="$(id -un)" "$@" "$database"
+	run psql --no-psqlrc --set=base_url="$base_url" --set=ca_file="$work/src/build/stage/ca.pem" \
+		--host="$work/socket" --username="$role" "$@" "$database"
 }
 
 trap 'stop_clari; clean_up' EXIT

@@ -1,7 +1,7 @@
 \echo
 \echo '2. AN EXPORT AND ITS PROGRESS'
 \echo
-\echo 'The fourth statement submits a job, polls it with growing delays and fetches the result. Clari answers one'
+\echo 'One statement submits a job, polls it with growing delays and fetches the result. Clari answers one'
 \echo 'of the polls with "429 Too Many Requests" and "Retry-After: 3": for three seconds nothing is sent, then it'
 \echo 'goes on. The messages at DEBUG are only shown on request.'
 \echo

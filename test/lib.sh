@@ -12,6 +12,7 @@ checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 work=
 major=
 drop_in=
+around=()
 job=
 step_log=
 exec {messages}>&2 </dev/null
@@ -128,7 +129,7 @@ install_missing()
 # ----------
 
 # Become a command of the unprivileged user, in a session of its own, in the copy of the checkout, with
-# nothing of the caller's environment.
+# nothing of the caller's environment. $around is a command that comes before, as the caller.
 become()
 {
 	local user=()
@@ -136,7 +137,7 @@ become()
 	if is_root; then
 		user=(setpriv --reuid=nobody --regid=nogroup --clear-groups)
 	fi
-	exec setsid "${user[@]}" env --ignore-environment --default-signal --chdir="$work/src" \
+	exec setsid "${around[@]}" "${user[@]}" env --ignore-environment --default-signal --chdir="$work/src" \
 		PATH="$work/pg/usr/lib/postgresql/$major/bin:/usr/local/bin:/usr/bin:/bin" \
 		HOME="$work" TMPDIR="$work/tmp" LC_ALL=C.UTF-8 "$@"
 }

@@ -286,9 +286,9 @@ typedef struct Census
 	int			in_use;			/* lanes with tickets */
 	int			in_use_by_role;
 	Lane	   *idle;			/* nobody will miss it: the one used least lately */
-	int			held;			/* lanes that only a hold keeps */
+	int			held_by_others; /* lanes that only a hold keeps */
 	int			held_by_role;
-	Lane	   *any_held;		/* one of them at random ... */
+	Lane	   *held_of_other;	/* one of the other roles' at random ... */
 	Lane	   *held_of_role;	/* ... and the role's that is free first */
 } Census;
 
@@ -313,8 +313,8 @@ take_census(Oid role, Instant now)
 		}
 		else
 		{
-			if (random_bits() % (uint32) ++census.held == 0)
-				census.any_held = lane;
+			if (!own && random_bits() % (uint32) ++census.held_by_others == 0)
+				census.held_of_other = lane;
 			census.held_by_role += own;
 			if (own && (census.held_of_role == NULL ||
 						lane_held_until(&lane->state) < lane_held_until(&census.held_of_role->state)))
@@ -327,17 +327,18 @@ take_census(Oid role, Instant now)
 /*
  * The lane to forget for a new one. A lane that is only held may have to go,
  * or a few 429s with a long Retry-After would keep everybody out for a day: of
- * a role that holds many its own, else any, which is most likely one of a
- * role that holds many.
+ * a role that holds many its own, else another's, which is most likely one of
+ * a role that holds many.
  */
 static Lane *
 dispensable(const Census *census)
 {
 	if (census->idle != NULL)
 		return census->idle;
-	if (census->held_by_role > fixed_table_capacity(table) / FAIR_SHARE)
+	if (census->held_of_other == NULL ||
+		census->held_by_role > fixed_table_capacity(table) / FAIR_SHARE)
 		return census->held_of_role;
-	return census->any_held;
+	return census->held_of_other;
 }
 
 /*

@@ -129,10 +129,11 @@ FROM rows_of('[{"userId": 7, "fieldId": "commit", "timePeriodId": "2026_Q3", "ti
 	{"userId": [], "forecastValue": 4, "currency": null},
 	{}, null, 5, "entry", []]');
 
--- Every *Value is kept: one row each, told apart by the field type; an entry without one has a row, too.
+-- Every *Value and *Total is kept: one row each, told apart by the field type; an entry without one has a row, too.
 SELECT row_number, field_id, field_type, value, value_text
 FROM rows_of('[{"fieldId": "commit", "forecastValue": 1, "quotaValue": 2, "crmTotalValue": 3, "fooBarValue": 4},
-	{"fieldId": "commit", "quotaValue": 5}, {"fieldId": "commit", "valueOfThat": 6},
+	{"fieldId": "commit", "quotaValue": 5}, {"fieldId": "commit", "valueOfThat": 6}, {"fieldId": "commit", "fooBarTotal": 7},
+	{"fieldId": "commit", "forecastValue": 8, "aggregationTotal": 9},
 	{"fieldId": "commit", "forecastValue": null, "quotaValue": null}]');
 
 -- Texts that are numbers, and texts that are not.
@@ -140,6 +141,49 @@ SELECT value, value_text, currency
 FROM rows_of('[{"aValue": "$3,000,190.00"}, {"aValue": "(1,200.50)"}, {"aValue": "-€7"}, {"aValue": "45%"},
 	{"aValue": "CHF 1,200.50"}, {"aValue": "5 USD", "currency": {"code": "EUR"}}, {"aValue": "1.234,5"}, {"aValue": "No"},
 	{"aValue": ""}, {"aValue": true}, {"aValue": {"amount": 5}}, {"aValue": [1, 2]}, {"aValue": 12345678901234567890.0123456789}]');
+
+-- Who adjusted is told of the adjustment, and who updated of the rest.
+SELECT field_type, value, is_updated, updated_by, updated_at
+FROM rows_of('[{"forecastValue": 1, "adjustmentValue": 2, "isUpdated": true, "updatedBy": "7", "updatedOn": 1784106775642,
+		"adjustedBy": "8", "adjustedOn": 1784106775643},
+	{"adjustmentValue": 3, "updatedBy": "7", "updatedOn": 1784106775642}]');
+
+-- What other countries write, where it can mean one thing only.
+SELECT value_text, value, currency
+FROM rows_of('[{"aValue": "1''234.50"}, {"aValue": "1’234.50"}, {"aValue": "CHF 1''234''567"}, {"aValue": "1.234,50"},
+	{"aValue": "1.234.567"}, {"aValue": "1.234.567,8 EUR"}, {"aValue": "1 234,50 €"}, {"aValue": "12,34,567.00"},
+	{"aValue": "1,234"}, {"aValue": "1.234"}, {"aValue": "1,23"}, {"aValue": "1 234"}, {"aValue": "1,234.567,8"},
+	{"aValue": "1''23"}, {"aValue": "N/A"}]');
+
+-- Numbers that are written in a few bytes and mean millions are no ids and no times, and stay values.
+SELECT user_id, time_frame_id, updated_at, length(value::text)
+FROM rows_of('[{"userId": 1e131000, "timeFrameId": 1e131000, "updatedOn": 1e131000, "aValue": 1e1000}]');
+
+-- Time frames that are a date.
+SELECT week, time_frame_id, week_start, week_end
+FROM rows_of('[{"timePeriodId": "2026_Q3", "timeFrameId": "TF:2026-07-12"}, {"timePeriodId": "2026_Q3", "timeFrameId": "TF:2026-07-05"},
+	{"timePeriodId": "2026_Q3", "timeFrameId": "TF:soon"}]',
+	'[{"timeFrameId": "TF:2026-07-05", "endDate": "2026-07-11"}]');
+
+-- Months and their quarter in one result: a week is in one of the months and in the quarter.
+SELECT time_period, week, time_frame_id, week_start
+FROM rows_of('[{"timePeriodId": "2026_Q3", "timeFrameId": "W_05"}, {"timePeriodId": "July FY 2026", "timeFrameId": "W_02"},
+	{"timePeriodId": "August FY 2026", "timeFrameId": "W_05"}]',
+	'[{"timeFrameId": "W_01", "startDate": "2026-07-05", "endDate": "2026-07-11"},
+	{"timeFrameId": "W_02", "startDate": "2026-07-12", "endDate": "2026-07-18"},
+	{"timeFrameId": "W_05", "startDate": "2026-08-02", "endDate": "2026-08-08"}]',
+	'[{"timePeriodId": "2026_Q3", "startDate": "2026-07-01", "endDate": "2026-09-30"},
+	{"timePeriodId": "July FY 2026", "startDate": "2026-07-01", "endDate": "2026-07-31"},
+	{"timePeriodId": "August FY 2026", "startDate": "2026-08-01", "endDate": "2026-08-31"}]');
+
+-- Form 2 in other spellings: headers, quarters, what is not there.
+SELECT time_period, week, user_name, user_email, crm_user_id, role, week_start, field_name, field_type, value, value_text, is_updated
+FROM clari_export_rows('[
+	{"USER": "Ada", "email": "N/A", "Crm User Id": " ", "ROLE": "EMEA", "timeframe": "FY27 Q2", "FIELD": "Churn & Downsell", "week": "0",
+		"START DAY": "07/01/2026", "data type": "forecast", "DATA VALUE": "$1"},
+	{"User": "Ada", "Role": "EMEA", "Timeframe": "2027-q2", "Field": "Churn & Downsell", "Week": 0, "Data Type": "forecast updated", "Data Value": "yes"},
+	{"User": "Ada", "Role": "EMEA", "Timeframe": "Q2 FY2027", "Field": "Commit", "Week": 1, "Data Type": "Forecast", "Data Value": "N/A"},
+	{"User": "Ada", "Role": "EMEA", "Timeframe": "July FY 2023", "Field": "Commit", "Week": 1, "Data Type": "Forecast", "Data Value": " "}]');
 
 -- Epoch milliseconds are exact; what is no time is null.
 SELECT is_updated, updated_by, updated_at
@@ -164,14 +208,15 @@ FROM clari_export_rows('[{"Timeframe": "2026_Q3", "Week": "10", "User": "A", "Fi
 	{"Week": "", "Start Day": "13/01/2026", "Colour": "red"}, {}, null, []]');
 
 -- Nothing to show.
-SELECT * FROM clari_export_rows('{}');
 SELECT * FROM clari_export_rows('[]');
 SELECT count(*) FROM clari_export_rows('{"entries": [], "users": [{"userId": "1"}]}');
-SELECT count(*) FROM clari_export_rows('{"entries": {"userId": "1"}, "users": 5}');
-SELECT count(*) FROM clari_export_rows('{"activities": [{"activityId": "1"}]}');
+SELECT count(*) FROM clari_export_rows('{"entries": [1, null, []], "users": 5}');
 SELECT count(*) FROM clari_export_rows(NULL);
 
 -- Not a result.
+SELECT * FROM clari_export_rows('{}');
+SELECT count(*) FROM clari_export_rows('{"entries": {"userId": "1"}, "users": 5}');
+SELECT count(*) FROM clari_export_rows('{"activities": [{"activityId": "1"}]}');
 SELECT * FROM clari_export_rows('null');
 SELECT * FROM clari_export_rows('"2026_Q3"');
 SELECT * FROM clari_export_rows('5');
@@ -210,33 +255,67 @@ FROM clari_export_changes('{"entries": [{"aValue": "No"}]}', '{"entries": [{"aVa
 SELECT count(*) FROM clari_export_changes(NULL, NULL);
 SELECT * FROM clari_export_changes('{}', '5');
 
--- Of each forecast and quarter, the latest snapshot that one may see.
+-- Of each series of exports the latest good snapshot that one may see.
 CREATE ROLE regress_clari_a;
 CREATE ROLE regress_clari_b;
 INSERT INTO clari_export_snapshot
 	(request_id, server, kind, options, forecast_id, time_period, exported_at, truncated, result, requested_by)
-SELECT id, 'clari', kind, '{}', forecast, period, exported_at, false,
+SELECT id, server, kind, options::jsonb, forecast, period, exported_at, truncated,
 	CASE form WHEN 1 THEN jsonb_build_object(
 		'timePeriods', jsonb_build_array(jsonb_build_object('timePeriodId', of_period)),
 		'entries', jsonb_build_array(jsonb_build_object('timePeriodId', of_period, 'forecastValue', id)))
-	ELSE jsonb_build_array(jsonb_build_object('Timeframe', of_period, 'Data Value', id)) END,
+	WHEN 2 THEN jsonb_build_array(jsonb_build_object('TimeFrame', of_period, 'Data Value', id))
+	ELSE of_period::jsonb END,
 	requested_by::regrole
 FROM (VALUES
-	(1, 'forecast', 'net_arr', '2026_Q2', '2026-06-01'::timestamptz, 1, '2026_Q2', 'regress_clari_a'),
-	(2, 'forecast', 'net_arr', '2026_Q2', '2026-06-08', 1, '2026_Q2', 'regress_clari_a'),
-	(3, 'forecast', 'net_arr', NULL, '2026-06-15', 1, '2026_Q2', 'regress_clari_a'),
-	(4, 'forecast', 'net_arr', NULL, '2026-07-06', 2, '2026_Q3', 'regress_clari_a'),
-	(5, 'forecast', 'net_arr', '2026_Q3', '2026-07-05', 1, '2026_Q3', 'regress_clari_a'),
-	(6, 'forecast', 'renewals', '2026_Q3', '2026-07-06', 1, '2026_Q3', 'regress_clari_a'),
-	(7, 'forecast', 'renewals', '2026_Q3', '2026-07-06', 1, '2026_Q3', 'regress_clari_a'),
-	(8, 'activity', NULL, NULL, '2026-07-06', 1, '2026_Q3', 'regress_clari_a'),
-	(9, 'forecast', 'net_arr', '2026_Q3', '2026-07-07', 1, '2026_Q3', 'regress_clari_b'))
-	AS snapshots (id, kind, forecast, period, exported_at, form, of_period, requested_by);
+	(1, 'clari', 'forecast', 'net_arr', '2026_Q2', '{}', '2026-06-01'::timestamptz, false, 1, '2026_Q2', 'regress_clari_a'),
+	(2, 'clari', 'forecast', 'net_arr', '2026_Q2', '{}', '2026-06-08', false, 1, '2026_Q2', 'regress_clari_a'),
+	(3, 'clari', 'forecast', 'net_arr', NULL, '{}', '2026-06-15', false, 1, '2026_Q2', 'regress_clari_a'),
+	(4, 'clari', 'forecast', 'net_arr', NULL, '{}', '2026-07-06', false, 2, 'FY26 Q3', 'regress_clari_a'),
+	(5, 'clari', 'forecast', 'net_arr', '2026_Q3', '{}', '2026-07-05', false, 1, '2026_Q3', 'regress_clari_a'),
+	(6, 'clari', 'forecast', 'renewals', '2026_Q3', '{}', '2026-07-06', false, 1, '2026_Q3', 'regress_clari_a'),
+	(7, 'clari', 'forecast', 'renewals', '2026_Q3', '{}', '2026-07-06', false, 1, '2026_Q3', 'regress_clari_a'),
+	(8, 'clari', 'activity', NULL, NULL, '{}', '2026-07-06', false, 1, '2026_Q3', 'regress_clari_a'),
+	(9, 'clari', 'forecast', 'net_arr', '2026_Q3', '{}', '2026-07-07', false, 1, '2026_Q3', 'regress_clari_b'),
+	-- another organization, a part, another currency
+	(10, 'other', 'forecast', 'net_arr', '2026_Q2', '{}', '2026-07-08', false, 1, '2026_Q2', 'regress_clari_a'),
+	(11, 'clari', 'forecast', 'net_arr', '2026_Q2', '{"scopeId": "1::MGR"}', '2026-07-08', false, 1, '2026_Q2', 'regress_clari_a'),
+	(12, 'clari', 'forecast', 'net_arr', '2026_Q2', '{"currency": "EUR"}', '2026-07-08', false, 1, '2026_Q2', 'regress_clari_a'),
+	-- cut short, with and without a whole one before it
+	(13, 'clari', 'forecast', 'net_arr', '2026_Q2', '{}', '2026-07-08', true, 1, '2026_Q2', 'regress_clari_a'),
+	(14, 'clari', 'forecast', 'net_arr', '2026_Q1', '{}', '2026-07-08', true, 1, '2026_Q1', 'regress_clari_a'),
+	-- nothing in them, or nothing that is a forecast
+	(15, 'clari', 'forecast', 'net_arr', '2026_Q2', '{}', '2026-07-08', false, 3, '{"entries": []}', 'regress_clari_a'),
+	(16, 'clari', 'forecast', 'net_arr', '2026_Q2', '{}', '2026-07-08', false, 3, '[]', 'regress_clari_a'),
+	(17, 'clari', 'forecast', 'net_arr', '2026_Q2', '{}', '2026-07-08', false, 3, '{}', 'regress_clari_a'),
+	(18, 'clari', 'forecast', 'net_arr', '2026_Q2', '{}', '2026-07-08', false, 3, '{"entries": {"forecastValue": 1}}', 'regress_clari_a'),
+	(19, 'clari', 'forecast', 'net_arr', '2026_Q2', '{}', '2026-07-08', false, 3, '[1, null, "a", []]', 'regress_clari_a'),
+	(20, 'clari', 'forecast', 'net_arr', '2026_Q2', '{}', '2026-07-08', false, 3, '"a"', 'regress_clari_a'),
+	(21, 'clari', 'forecast', 'net_arr', NULL, '{}', '2026-07-08', false, 3, 'null', 'regress_clari_a'),
+	(22, 'clari', 'forecast', 'net_arr', NULL, '{}', '2026-07-08', false, 3, '{"activities": [{"activityId": 1}]}', 'regress_clari_a'))
+	AS snapshots (id, server, kind, forecast, period, options, exported_at, truncated, form, of_period, requested_by);
 SET ROLE regress_clari_a;
-SELECT request_id, forecast_id, exported_at, truncated, time_period, value FROM clari_export_forecast ORDER BY request_id;
+SELECT request_id, server, forecast_id, options, exported_at, truncated, time_period, value
+FROM clari_export_forecast ORDER BY request_id;
 SET ROLE regress_clari_b;
 SELECT request_id, forecast_id, exported_at, truncated, time_period, value FROM clari_export_forecast ORDER BY request_id;
 RESET ROLE;
+SELECT count(*), count(DISTINCT requested_by) FROM clari_export_forecast;
+
+-- The results are not read to find them, however few there are.
+EXPLAIN (COSTS OFF) SELECT request_id FROM clari_export_snapshot WHERE kind = 'forecast' AND clari_export_has_rows(result);
+
+-- The period of a result: the one that it knows, else the latest of its rows.
+SELECT result, clari_export_period_of(result::jsonb), clari_export_has_rows(result::jsonb)
+FROM (VALUES ('{"timePeriods": [{"timePeriodId": "2026_Q2"}], "entries": []}'),
+	('{"timePeriods": [{"timePeriodId": 20262}], "entries": [{"timePeriodId": "2026_Q3"}]}'),
+	('{"timePeriods": [{"timePeriodId": "2026_Q1"}, {"timePeriodId": "2026_Q2"}, {"timePeriodId": "2026_Q3"}],
+		"entries": [{"timePeriodId": "2026_Q1"}, {"timePeriodId": "2026_Q2"}, {}, {"timePeriodId": "2026_Q1"}]}'),
+	('{"entries": [{"timePeriodId": "2026_Q3"}, {"timePeriodId": "2025_Q4"}]}'),
+	('{"entries": [{}, 1], "timePeriods": 5}'),
+	('[{"TIMEFRAME": "FY27 Q1"}, {"Timeframe": "FY26 Q4"}]'),
+	('[{"Timeframe": "July FY 2026"}]'),
+	('[{"Week": 1}, 5]'), ('[]'), ('{}'), ('null'), ('"2026_Q3"')) AS results (result);
 
 -- Safe under any search_path.
 CREATE SCHEMA trap;

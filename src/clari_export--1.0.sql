@@ -288,8 +288,26 @@ COMMENT ON COLUMN clari_export_snapshot.truncated IS 'Clari left out cells or ro
 COMMENT ON COLUMN clari_export_snapshot.result IS 'as Clari sent it; see clari_export_rows()';
 COMMENT ON COLUMN clari_export_snapshot.requested_by IS 'the role that requested it';
 
+-- What a result is about, asked once when it is stored: read out of all results it would take as long as exporting them.
+-- Neither function raises an error, whatever the result is.
+CREATE FUNCTION clari_export_has_rows(result jsonb)
+RETURNS bool
+AS 'MODULE_PATHNAME', 'clari_export_has_rows'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100000;
+COMMENT ON FUNCTION clari_export_has_rows(jsonb) IS
+'whether clari_export_rows() gives rows of a result: it is a forecast''s, and not an empty one';
+
+CREATE FUNCTION clari_export_period_of(result jsonb)
+RETURNS text
+AS 'MODULE_PATHNAME', 'clari_export_period_of'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100000;
+COMMENT ON FUNCTION clari_export_period_of(jsonb) IS
+'the time period of a forecast''s result, the latest of several; null where it does not say';
+
+-- The view clari_export_forecast finds the snapshots that have rows here, without reading them.
 CREATE INDEX clari_export_snapshot_forecast_idx ON clari_export_snapshot
-	(forecast_id, time_period, exported_at DESC);
+	(server, requested_by, forecast_id, time_period, exported_at DESC)
+	WHERE kind = 'forecast' AND clari_export_has_rows(result);
 
 -- A request and its result belong to the role that made it, as a table to its
 -- owner: whoever has that role's rights sees them, and so does who may read
@@ -470,11 +488,12 @@ COMMENT ON PROCEDURE clari_export_drain(int, interval, name) IS
  * ----------
  */
 
--- One row for each *Value of an entry, or one without a value where there is
--- none. Where an entry has several, forecastValue has the field's own type and
--- the others have the type in their key: QUOTA for quotaValue. A text that is
--- a number or an amount of money is in value too; value_text has every text.
--- Weeks count from 0 in the order of the time frames of their period.
+-- One row for each *Value and *Total of an entry, or one without a value where
+-- there is none. Where an entry has several, forecastValue has the field's own
+-- type and the others have the type in their key: QUOTA for quotaValue. A text
+-- that is a number or an amount of money is in value too; value_text has every
+-- text. Weeks count from 0 in the order of the time frames of their period.
+-- scope_id is what the scopeId of another export may be.
 CREATE FUNCTION clari_export_rows(
 	result jsonb,
 	OUT time_period text,
@@ -496,10 +515,13 @@ CREATE FUNCTION clari_export_rows(
 	OUT currency text,
 	OUT is_updated bool,
 	OUT updated_by text,
-	OUT updated_at timestamptz)
+	OUT updated_at timestamptz,
+	OUT role_id text,
+	OUT parent_role_id text,
+	OUT scope_id text)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'clari_export_rows'
-LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE ROWS 20000;
 
 COMMENT ON FUNCTION clari_export_rows(jsonb) IS
 'turns the result of a forecast export, in either of Clari''s forms, into rows: one for each value of an entry';
@@ -721,26 +743,33 @@ SET LOCAL search_path = @extschema@, pg_temp;
 COMMENT ON FUNCTION clari_export_changes(jsonb, jsonb) IS
 'compares two results of the same forecast: entries added, removed and changed, with the value and who updated it';
 
--- A snapshot of the quarter that was current is told by its result which one that was.
+-- Of each series of snapshots the latest one that has rows, a whole one before one that Clari cut short.
 SET LOCAL search_path = pg_catalog, pg_temp;
 CREATE VIEW @extschema@.clari_export_forecast WITH (security_invoker = true) AS
-SELECT s.request_id, s.forecast_id, s.exported_at, s.truncated, r.*
+SELECT s.request_id, s.forecast_id, s.exported_at, s.truncated, r.*, s.server, s.requested_by, s.options
 FROM (
-	SELECT DISTINCT ON (forecast_id, period) request_id, forecast_id, exported_at, truncated, result,
-		coalesce(time_period, result #>> '{timePeriods,0,timePeriodId}', result #>> '{0,Timeframe}') AS period
-	FROM @extschema@.clari_export_snapshot
-	WHERE kind = 'forecast'
-	ORDER BY forecast_id, period, exported_at DESC, request_id DESC) AS s,
+	SELECT DISTINCT ON (c.server, c.requested_by, c.forecast_id, c.period, c.scope_id, c.currency)
+		c.request_id, c.server, c.requested_by, c.forecast_id, c.exported_at, c.truncated, c.options, c.result
+	FROM (
+		SELECT *,
+			coalesce(time_period, @extschema@.clari_export_period_of(result)) AS period,
+			options ->> 'scopeId' AS scope_id,
+			options ->> 'currency' AS currency
+		FROM @extschema@.clari_export_snapshot
+		WHERE kind = 'forecast' AND @extschema@.clari_export_has_rows(result)) AS c
+	ORDER BY c.server, c.requested_by, c.forecast_id, c.period, c.scope_id, c.currency,
+		c.truncated, c.exported_at DESC, c.request_id DESC) AS s,
 	@extschema@.clari_export_rows(s.result) AS r;
 SET LOCAL search_path = @extschema@, pg_temp;
 
 GRANT SELECT ON clari_export_forecast TO PUBLIC;
 
 COMMENT ON VIEW clari_export_forecast IS
-'rows of the latest snapshot of each forecast and time period that the role may see';
+'rows of the latest good snapshot of each server, role, forecast, time period, scope and currency that the role may see';
 COMMENT ON COLUMN clari_export_forecast.request_id IS 'the request whose snapshot it is';
 COMMENT ON COLUMN clari_export_forecast.exported_at IS 'when the snapshot was stored';
-COMMENT ON COLUMN clari_export_forecast.truncated IS 'Clari left out cells or rows of it';
+COMMENT ON COLUMN clari_export_forecast.truncated IS 'Clari left out cells or rows of it, and there is no whole one';
+COMMENT ON COLUMN clari_export_forecast.options IS 'what was asked for, with the scope and the currency of the export';
 
 /* ----------
  * Who may do what

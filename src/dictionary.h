@@ -10,8 +10,8 @@
 typedef struct Dictionary Dictionary;
 
 /*
- * Read an array of objects: the members named are kept as texts under each
- * object's id, the first member named. Of objects with the same id the first
+ * Read an array of objects: the members named are kept as texts, objects and
+ * arrays as JSON, under each object's id, the first member named. Of objects with the same id the first
  * one counts. array may be NULL, for none. The jsonb must outlive the
  * dictionary.
  */

@@ -4,27 +4,36 @@
  *		they refer to.
  *
  * A first look at the entries finds the weeks, for a week's number depends on
- * the others; a second one gives the rows out.
+ * the others; a second one gives the rows out. An entry has a value under each
+ * key that ends in Value or Total.
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "utils/builtins.h"
 
 #include "dictionary.h"
+#include "entries.h"
 #include "forecast_values.h"
-#include "rows.h"
 #include "time_frames.h"
 
 #define FORECAST_VALUE		"forecastValue"
-#define VALUE_KEY_END		"Value"
+#define ADJUSTMENT_VALUE	"adjustmentValue"
+#define FORECAST_TYPE		"FORECAST"
 
 /* An id, and the columns that it stands for. */
 static const char *const user_names[] = {
 	"userId", "name", "email", "crmId", "hierarchyName", "parentHierarchyName",
+	"hierarchyId", "parentHierarchyId", "scopeId",
 };
 static const RowColumn user_columns[] = {
 	ROW_USER_ID, ROW_USER_NAME, ROW_USER_EMAIL, ROW_CRM_USER_ID, ROW_ROLE, ROW_PARENT_ROLE,
+	ROW_ROLE_ID, ROW_PARENT_ROLE_ID, ROW_SCOPE_ID,
 };
+
+/* What the keys of other values say, whatever the field's own type. */
+static const char *const types_of_keys[] = {"QUOTA", "ADJUSTMENT", "AGGREGATION_TOTAL", "CRM_TOTAL", "CRM_CLOSED"};
+
 static const char *const field_names[] = {"fieldId", "fieldName", "fieldType"};
 static const RowColumn field_columns[] = {ROW_FIELD_ID, ROW_FIELD_NAME, ROW_FIELD_TYPE};
 
@@ -45,7 +54,9 @@ typedef struct Entry
 	JsonbValue	is_updated;
 	JsonbValue	updated_by;
 	JsonbValue	updated_on;
-	NamedValue *values;			/* of the keys that end in Value */
+	JsonbValue	adjusted_by;
+	JsonbValue	adjusted_on;
+	NamedValue *values;
 	int			n_values;
 	int			values_allocated;
 } Entry;
@@ -82,6 +93,8 @@ static const struct
 	MEMBER("isUpdated", is_updated),
 	MEMBER("updatedBy", updated_by),
 	MEMBER("updatedOn", updated_on),
+	MEMBER("adjustedBy", adjusted_by),
+	MEMBER("adjustedOn", adjusted_on),
 #undef MEMBER
 };
 
@@ -95,13 +108,13 @@ member_of_entry(Entry *entry, Slice name)
 	return NULL;
 }
 
+/* Both ends have five letters. */
 static bool
 is_value_key(Slice name)
 {
-	int			end_length = (int) strlen(VALUE_KEY_END);
+	const char *end = name.text + name.length - 5;
 
-	return name.length >= end_length &&
-		memcmp(name.text + name.length - end_length, VALUE_KEY_END, (size_t) end_length) == 0;
+	return name.length >= 5 && (memcmp(end, "Value", 5) == 0 || memcmp(end, "Total", 5) == 0);
 }
 
 static NamedValue *
@@ -125,7 +138,8 @@ static void
 clear_entry(Entry *entry)
 {
 	entry->user_id.type = entry->field_id.type = entry->period.type = entry->time_frame.type =
-		entry->currency.type = entry->is_updated.type = entry->updated_by.type = entry->updated_on.type = jbvNull;
+		entry->currency.type = entry->is_updated.type = entry->updated_by.type = entry->updated_on.type =
+		entry->adjusted_by.type = entry->adjusted_on.type = jbvNull;
 	entry->n_values = 0;
 }
 
@@ -143,6 +157,7 @@ read_entry(EntryReader *reader, JsonbContainer *object)
 		Slice		name;
 		JsonbValue *target;
 
+		CHECK_FOR_INTERRUPTS();
 		if (token != WJB_KEY)
 			continue;
 		name = jsonb_scalar(&item);
@@ -197,16 +212,23 @@ currency_code(const JsonbValue *currency)
 }
 
 static void
+set_update_time(Row *row, Slice milliseconds)
+{
+	TimestampTz moment = 0;
+
+	row->nulls[ROW_UPDATED_AT] = !read_epoch_milliseconds(milliseconds, &moment);
+	row->values[ROW_UPDATED_AT] = TimestampTzGetDatum(moment);
+}
+
+static void
 set_update(Row *row, const Entry *entry)
 {
 	bool		is_updated;
-	TimestampTz updated_at;
 
 	if (read_answer(jsonb_scalar(&entry->is_updated), &is_updated))
 		row_set(row, ROW_IS_UPDATED, BoolGetDatum(is_updated));
 	row_set_text(row, ROW_UPDATED_BY, jsonb_scalar(&entry->updated_by));
-	if (read_epoch_milliseconds(jsonb_scalar(&entry->updated_on), &updated_at))
-		row_set(row, ROW_UPDATED_AT, TimestampTzGetDatum(updated_at));
+	set_update_time(row, jsonb_scalar(&entry->updated_on));
 }
 
 static void
@@ -227,43 +249,91 @@ set_all_but_value(EntryReader *reader)
 	set_update(row, entry);
 }
 
+static bool
+field_is_forecast(const Row *row)
+{
+	Slice		type;
+
+	if (row->nulls[ROW_FIELD_TYPE])
+		return false;
+	type.text = VARDATA_ANY(DatumGetPointer(row->values[ROW_FIELD_TYPE]));
+	type.length = (int) VARSIZE_ANY_EXHDR(DatumGetPointer(row->values[ROW_FIELD_TYPE]));
+	return slice_is(type, FORECAST_TYPE);
+}
+
+static bool
+is_type_of_key(const char *type)
+{
+	for (int i = 0; i < (int) lengthof(types_of_keys); i++)
+		if (strcmp(type, types_of_keys[i]) == 0)
+			return true;
+	return false;
+}
+
 /*
- * One of several values of an entry. The field's own type is that of its
- * forecast value; the others are told apart by the types in their keys.
+ * The field's own type is that of its forecast value. The others of an entry
+ * are told apart by the types in their keys; one alone has the field's type,
+ * unless that says FORECAST and the key knows better.
  */
 static void
-set_type_of_value(Row *row, Slice name)
+set_type_of_value(Row *row, Slice name, bool is_alone)
 {
 	char		type[FIELD_TYPE_SIZE];
 
 	if (slice_is(name, FORECAST_VALUE))
 		return;
 	field_type_write(name.text, (size_t) name.length, type);
+	if (is_alone && !(field_is_forecast(row) && is_type_of_key(type)))
+		return;
 	row_set(row, ROW_FIELD_TYPE, CStringGetTextDatum(type));
+}
+
+/* Who adjusted, where the entry tells; the entry's update is of its forecast. */
+static void
+set_adjustment(Row *row, const Entry *entry)
+{
+	Slice		by = jsonb_scalar(&entry->adjusted_by);
+	Slice		on = jsonb_scalar(&entry->adjusted_on);
+
+	if (by.text == NULL && on.text == NULL)
+		return;
+	row_set_text(row, ROW_UPDATED_BY, by);
+	set_update_time(row, on);
+}
+
+static void
+put_value(EntryReader *reader, const NamedValue *named)
+{
+	Row		   *row = reader->row;
+	const Entry *entry = &reader->entry;
+	Datum		type = row->values[ROW_FIELD_TYPE];
+	bool		type_is_null = row->nulls[ROW_FIELD_TYPE];
+	bool		is_adjustment = slice_is(named->name, ADJUSTMENT_VALUE);
+
+	set_type_of_value(row, named->name, entry->n_values == 1);
+	if (is_adjustment)
+		set_adjustment(row, entry);
+	row_set_value(row, &named->value);
+	row_put(row);
+	row->values[ROW_FIELD_TYPE] = type;
+	row->nulls[ROW_FIELD_TYPE] = type_is_null;
+	if (is_adjustment)
+		set_update(row, entry);
 }
 
 static void
 put_entry(JsonbContainer *object, void *argument)
 {
 	EntryReader *reader = argument;
-	Entry	   *entry = &reader->entry;
-	Row		   *row = reader->row;
 
 	read_entry(reader, object);
 	set_all_but_value(reader);
-	if (entry->n_values == 0)
-		row_put(row);
-	for (int i = 0; i < entry->n_values; i++)
+	if (reader->entry.n_values == 0)
+		row_put(reader->row);
+	for (int i = 0; i < reader->entry.n_values; i++)
 	{
-		Datum		type = row->values[ROW_FIELD_TYPE];
-		bool		type_is_null = row->nulls[ROW_FIELD_TYPE];
-
-		if (entry->n_values > 1)
-			set_type_of_value(row, entry->values[i].name);
-		row_set_value(row, &entry->values[i].value);
-		row_put(row);
-		row->values[ROW_FIELD_TYPE] = type;
-		row->nulls[ROW_FIELD_TYPE] = type_is_null;
+		CHECK_FOR_INTERRUPTS();
+		put_value(reader, &reader->entry.values[i]);
 	}
 }
 
@@ -297,7 +367,7 @@ read_weeks(JsonbContainer *result, JsonbContainer *entries)
 void
 entries_put_rows(Row *row, JsonbContainer *result)
 {
-	JsonbContainer *entries = jsonb_member_array(result, "entries");
+	JsonbContainer *entries = jsonb_member_array(result, ENTRIES);
 	EntryReader reader = {.row = row, .context = CurrentMemoryContext};
 
 	if (entries == NULL)
@@ -306,4 +376,51 @@ entries_put_rows(Row *row, JsonbContainer *result)
 	reader.fields = dictionary_make(jsonb_member_array(result, "fields"), field_names, lengthof(field_names));
 	reader.weeks = read_weeks(result, entries);
 	jsonb_visit_objects(entries, put_entry, &reader);
+}
+
+/* ----------
+ * Its time periods
+ * ----------
+ */
+
+typedef struct PeriodVisit
+{
+	PeriodVisitor visit;
+	void	   *argument;
+	MemoryContext context;
+	int			n;				/* in timePeriods */
+	Slice		only;
+} PeriodVisit;
+
+static void
+count_period(JsonbContainer *object, void *argument)
+{
+	PeriodVisit *periods = argument;
+	Slice		id = jsonb_member_scalar(object, "timePeriodId");
+
+	if (id.text != NULL && periods->n++ == 0)
+		periods->only = slice_copy(periods->context, id);
+}
+
+static void
+visit_period_of_entry(JsonbContainer *object, void *argument)
+{
+	PeriodVisit *periods = argument;
+
+	periods->visit(jsonb_member_scalar(object, "timePeriodId"), periods->argument);
+}
+
+void
+entries_visit_periods(JsonbContainer *result, PeriodVisitor visit, void *argument)
+{
+	PeriodVisit periods = {.visit = visit, .argument = argument, .context = CurrentMemoryContext};
+	JsonbContainer *entries = jsonb_member_array(result, ENTRIES);
+	JsonbContainer *list = jsonb_member_array(result, "timePeriods");
+
+	if (list != NULL)
+		jsonb_visit_objects(list, count_period, &periods);
+	if (periods.n == 1)
+		visit(periods.only, argument);
+	else if (entries != NULL)
+		jsonb_visit_objects(entries, visit_period_of_entry, &periods);
 }

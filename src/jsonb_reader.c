@@ -13,6 +13,8 @@
 
 #include "jsonb_reader.h"
 
+#define LONGEST_SCALE	100
+
 static const Slice no_text = {NULL, 0};
 
 bool
@@ -40,6 +42,16 @@ slice_to_text(Slice slice)
 	return cstring_to_text_with_len(slice.text, slice.length);
 }
 
+Slice
+slice_copy(MemoryContext context, Slice slice)
+{
+	char	   *text = MemoryContextAlloc(context, (Size) slice.length + 1);
+	Slice		copy = {text, slice.length};
+
+	memcpy(text, slice.text, (size_t) slice.length);
+	return copy;
+}
+
 bool
 jsonb_member(JsonbContainer *object, const char *name, JsonbValue *value)
 {
@@ -58,6 +70,20 @@ jsonb_member_array(JsonbContainer *object, const char *name)
 	return value.val.binary.data;
 }
 
+/*
+ * jsonb keeps 1e131071 in ten bytes, and 0e-16383 too: such a number is no id
+ * and no moment, and written out it would be millions of times its size.
+ */
+static bool
+is_short_number(Numeric number)
+{
+	Datum		datum = NumericGetDatum(number);
+	Datum		limit = NumericGetDatum(int64_to_numeric(PG_INT64_MAX));
+
+	return DatumGetInt32(DirectFunctionCall1(numeric_scale, datum)) <= LONGEST_SCALE &&
+		DatumGetBool(DirectFunctionCall2(numeric_le, DirectFunctionCall1(numeric_abs, datum), limit));
+}
+
 Slice
 jsonb_scalar(const JsonbValue *value)
 {
@@ -70,6 +96,8 @@ jsonb_scalar(const JsonbValue *value)
 			slice.length = value->val.string.len;
 			break;
 		case jbvNumeric:
+			if (!is_short_number(value->val.numeric))
+				break;
 			slice.text = DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value->val.numeric)));
 			slice.length = (int) strlen(slice.text);
 			break;
@@ -104,10 +132,10 @@ jsonb_visit_objects(JsonbContainer *array, ObjectVisitor visit, void *argument)
 	/* Nested values are skipped, so the iterator itself allocates nothing. */
 	while ((token = JsonbIteratorNext(&iterator, &element, true)) != WJB_DONE)
 	{
+		CHECK_FOR_INTERRUPTS();
 		if (token != WJB_ELEM || !jsonb_is_container(&element) ||
 			!JsonContainerIsObject(element.val.binary.data))
 			continue;
-		CHECK_FOR_INTERRUPTS();
 		visit(element.val.binary.data, argument);
 		MemoryContextReset(visit_context);
 	}

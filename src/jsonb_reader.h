@@ -18,6 +18,7 @@ extern bool slice_equal(Slice a, Slice b);
 extern uint32 slice_hash(Slice slice);
 extern bool slice_is(Slice slice, const char *text);
 extern text *slice_to_text(Slice slice);
+extern Slice slice_copy(MemoryContext context, Slice slice);
 
 /* A member of an object; false if there is none, or the object is an array. */
 extern bool jsonb_member(JsonbContainer *object, const char *name, JsonbValue *value);
@@ -25,7 +26,10 @@ extern bool jsonb_member(JsonbContainer *object, const char *name, JsonbValue *v
 /* A member that is an array, or NULL. */
 extern JsonbContainer *jsonb_member_array(JsonbContainer *object, const char *name);
 
-/* The text of a string, number or boolean; no text for anything else. */
+/*
+ * The text of a string, number or boolean; no text for anything else, nor for a
+ * number beyond bigint or with more than a hundred digits behind the point.
+ */
 extern Slice jsonb_scalar(const JsonbValue *value);
 extern Slice jsonb_member_scalar(JsonbContainer *object, const char *name);
 

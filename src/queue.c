@@ -79,7 +79,8 @@ add_milliseconds(Statement *statement, int64 milliseconds)
 }
 
 /*
- * Execute a query in which @request@ and @snapshot@ stand for the tables.
+ * Execute a query in which @request@ and @snapshot@ stand for the tables, and
+ * @schema@ for where they are.
  * Returns the number of rows, which are in SPI_tuptable.
  */
 static uint64
@@ -96,6 +97,8 @@ execute(Statement *statement, const char *query)
 			appendStringInfo(&text, "%s.clari_export_request", queue_schema());
 		else if (strncmp(c, "@snapshot@", 10) == 0)
 			appendStringInfo(&text, "%s.clari_export_snapshot", queue_schema());
+		else if (strncmp(c, "@schema@", 8) == 0)
+			appendStringInfoString(&text, queue_schema());
 		else
 		{
 			appendStringInfoChar(&text, *c);
@@ -483,8 +486,8 @@ insert_snapshot(int64 id, const Export *export, Jsonb *result)
 			"INSERT INTO @snapshot@ (request_id, server, kind, forecast_id, time_period, options, job_id,"
 			" requested_by, exported_at, truncated, result)"
 			" SELECT id, server, kind, forecast_id,"
-			" coalesce(time_period, options ->> 'timePeriod', $3 #>> '{timePeriods,0,timePeriodId}',"
-			"  $3 #>> '{0,Timeframe}'), options, job_id, requested_by, clock_timestamp(), $2, $3"
+			" coalesce(time_period, options ->> 'timePeriod', @schema@.clari_export_period_of($3)),"
+			" options, job_id, requested_by, clock_timestamp(), $2, $3"
 			" FROM @request@ WHERE id = $1");
 }
 

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "common/hashfn.h"
+#include "miscadmin.h"
 #include "utils/memutils.h"
 
 #include "core/forecast_text.h"
@@ -53,17 +54,6 @@ weeks_make(void)
 	return weeks;
 }
 
-/* The caller's text may be gone after its entry. */
-static Slice
-copy_slice(MemoryContext context, Slice slice)
-{
-	char	   *text = MemoryContextAlloc(context, (Size) slice.length + 1);
-	Slice		copy = {text, slice.length};
-
-	memcpy(text, slice.text, (size_t) slice.length);
-	return copy;
-}
-
 /* Entries without a period have the weeks of a period without a name. */
 static WeekKey
 make_key(Slice period, Slice time_frame)
@@ -87,8 +77,9 @@ weeks_add(Weeks *weeks, Slice period, Slice time_frame)
 	week = week_table_insert(weeks->table, key, &found);
 	if (found)
 		return;
-	week->key.period = copy_slice(weeks->context, key.period);
-	week->key.time_frame = copy_slice(weeks->context, key.time_frame);
+	/* The caller's text may be gone after its entry. */
+	week->key.period = slice_copy(weeks->context, key.period);
+	week->key.time_frame = slice_copy(weeks->context, key.time_frame);
 	week->number = 0;
 	week->has_start = week->has_end = false;
 }
@@ -106,6 +97,7 @@ compare_weeks(const void *a, const void *b)
 	const WeekKey *b_key = &(*(Week *const *) b)->key;
 	int			order = compare_periods(a_key->period, b_key->period);
 
+	CHECK_FOR_INTERRUPTS();
 	return order != 0 ? order :
 		time_frame_compare(a_key->time_frame.text, (size_t) a_key->time_frame.length,
 						   b_key->time_frame.text, (size_t) b_key->time_frame.length);

@@ -14,6 +14,7 @@
 #define TO_UPPER(c)		(IS_LOWER(c) ? (char) ((c) - 'a' + 'A') : (c))
 
 #define GROUP_DIGITS	3
+#define INDIAN_GROUP_DIGITS	2
 #define CODE_LETTERS	(CURRENCY_CODE_SIZE - 1)
 
 /* What is left to read of a text. */
@@ -185,32 +186,147 @@ put(AmountReader *reader, char c)
 	return true;
 }
 
-/* Copy digits; returns how many, or -1 if there are too many. */
-static int
-copy_digits(AmountReader *reader)
-{
-	int			n = 0;
+/* ----------
+ * Digits and what stands between them
+ * ----------
+ */
 
-	for (; IS_DIGIT(next(&reader->rest)); n++, reader->rest.at++)
-		if (!put(reader, *reader->rest.at))
-			return -1;
-	return n;
+typedef enum Separator
+{
+	SEPARATOR_NONE,
+	SEPARATOR_POINT,
+	SEPARATOR_COMMA,
+	SEPARATOR_APOSTROPHE,
+	SEPARATOR_SPACE,
+	SEPARATOR_HARD_SPACE,		/* no-break, narrow no-break: never between two numbers */
+} Separator;
+
+/* Digits, and the separator before them; none before the first. */
+typedef struct Run
+{
+	Separator	separator;
+	Rest		digits;
+} Run;
+
+/* Every run but the first has a digit, and they fit together. */
+#define MOST_RUNS	(AMOUNT_NUMBER_SIZE / 2)
+
+typedef struct Runs
+{
+	Run			items[MOST_RUNS];
+	int			n;
+} Runs;
+
+static Separator
+skip_separator(Rest *rest)
+{
+	static const struct
+	{
+		const char *text;
+		Separator	separator;
+	}			separators[] =
+	{
+		{".", SEPARATOR_POINT},
+		{",", SEPARATOR_COMMA},
+		{"'", SEPARATOR_APOSTROPHE},
+		{"\xE2\x80\x99", SEPARATOR_APOSTROPHE},
+		{" ", SEPARATOR_SPACE},
+		{"\xC2\xA0", SEPARATOR_HARD_SPACE},
+		{"\xE2\x80\xAF", SEPARATOR_HARD_SPACE},
+	};
+
+	for (size_t i = 0; i < sizeof(separators) / sizeof(separators[0]); i++)
+		if (skip(rest, separators[i].text))
+			return separators[i].separator;
+	return SEPARATOR_NONE;
+}
+
+static Rest
+take_digits(Rest *rest)
+{
+	Rest		digits = *rest;
+
+	while (IS_DIGIT(next(rest)))
+		rest->at++;
+	digits.end = rest->at;
+	return digits;
+}
+
+/* Read all the runs; a separator without a digit behind it ends them. */
+static bool
+read_runs(Rest *rest, Runs *runs)
+{
+	runs->n = 0;
+	runs->items[runs->n++] = (Run) {SEPARATOR_NONE, take_digits(rest)};
+	for (;;)
+	{
+		Rest		ahead = *rest;
+		Separator	separator = skip_separator(&ahead);
+
+		if (separator == SEPARATOR_NONE || !IS_DIGIT(next(&ahead)))
+			return true;
+		if (runs->n == MOST_RUNS)
+			return false;
+		runs->items[runs->n++] = (Run) {separator, take_digits(&ahead)};
+		*rest = ahead;
+	}
+}
+
+static int
+digits_of(const Run *run)
+{
+	return (int) (run->digits.end - run->digits.at);
+}
+
+/*
+ * Groups of thousands: one to three digits that do not begin with a zero, then
+ * three each. With commas, as in India, those between may be of two.
+ */
+static bool
+are_groups(const Runs *runs, int n)
+{
+	Separator	separator = runs->items[1].separator;
+	int			middle = n > 2 ? digits_of(&runs->items[1]) : GROUP_DIGITS;
+	int			first = digits_of(&runs->items[0]);
+
+	if (first < 1 || first > middle || *runs->items[0].digits.at == '0')
+		return false;
+	if (middle != GROUP_DIGITS && !(middle == INDIAN_GROUP_DIGITS && separator == SEPARATOR_COMMA))
+		return false;
+	for (int i = 1; i < n; i++)
+		if (runs->items[i].separator != separator ||
+			digits_of(&runs->items[i]) != (i == n - 1 ? GROUP_DIGITS : middle))
+			return false;
+	return true;
+}
+
+/*
+ * How many of the runs are the integer part: all, or all but the last. Returns
+ * 0 if that is not clear. A point or a comma that differs from the separator
+ * of the groups stands before the decimals; one alone, if it is a point. Plain
+ * spaces could stand between two numbers, unless decimals follow.
+ */
+static int
+integer_runs(const Runs *runs)
+{
+	int			n = runs->n;
+	Separator	last = n > 1 ? runs->items[n - 1].separator : SEPARATOR_NONE;
+	bool		may_be_decimal = last == SEPARATOR_POINT || last == SEPARATOR_COMMA;
+
+	if (n == 1)
+		return digits_of(&runs->items[0]) > 0 ? 1 : 0;
+	if (n == 2 && last == SEPARATOR_POINT)
+		return 1;
+	if (n > 2 && may_be_decimal && last != runs->items[1].separator)
+		return are_groups(runs, n - 1) ? n - 1 : 0;
+	return last != SEPARATOR_SPACE && are_groups(runs, n) ? n : 0;
 }
 
 static bool
-read_integer_part(AmountReader *reader)
+copy_digits(AmountReader *reader, const Run *run)
 {
-	bool		begins_with_zero = next(&reader->rest) == '0';
-	int			n = copy_digits(reader);
-
-	if (next(&reader->rest) != ',')
-		return n > 0;
-
-	/* "0,123" and "1234,567" do not mean thousands, if anything. */
-	if (n < 1 || n > GROUP_DIGITS || begins_with_zero)
-		return false;
-	while (skip(&reader->rest, ","))
-		if (copy_digits(reader) != GROUP_DIGITS)
+	for (const char *c = run->digits.at; c < run->digits.end; c++)
+		if (!put(reader, *c))
 			return false;
 	return true;
 }
@@ -218,15 +334,20 @@ read_integer_part(AmountReader *reader)
 static bool
 read_number(AmountReader *reader)
 {
-	if (reader->negative && !put(reader, '-'))
+	Runs		runs;
+	int			n_integer;
+
+	if ((reader->negative && !put(reader, '-')) || !read_runs(&reader->rest, &runs))
 		return false;
-	if (next(&reader->rest) == '.')
-		put(reader, '0');
-	else if (!read_integer_part(reader))
+	n_integer = integer_runs(&runs);
+	if (n_integer == 0)
 		return false;
-	if (!skip(&reader->rest, "."))
-		return true;
-	return put(reader, '.') && copy_digits(reader) > 0;
+	if (digits_of(&runs.items[0]) == 0 && !put(reader, '0'))
+		return false;
+	for (int i = 0; i < n_integer; i++)
+		if (!copy_digits(reader, &runs.items[i]))
+			return false;
+	return n_integer == runs.n || (put(reader, '.') && copy_digits(reader, &runs.items[n_integer]));
 }
 
 /* What may stand after them: a percent sign or a currency, a parenthesis. */

@@ -32,7 +32,9 @@ typedef struct Day
 /*
  * An amount as Clari writes it: "$3,000,190.00", "(1,200.50)" and "-$1,200.50"
  * for what is below zero, "45%" for 45, "CHF 1,200.50". Commas stand between
- * groups of three digits, a point before the decimals; "1.234,5" is refused.
+ * groups of three digits, a point before the decimals. What other countries
+ * write is read where it can mean nothing else: "1'234.50", "1.234,50",
+ * "1 234,50", "12,34,567.00". "1,234" are thousands, and "1,23" is refused.
  */
 extern bool amount_read(const char *text, size_t length, Amount *amount);
 

@@ -27,6 +27,12 @@ extern Period period_of_month(int year, int month, int first_month);
 /* Read text of that length; false if it is not a period. */
 extern bool period_read(const char *text, size_t length, Period *period);
 
+/*
+ * Read a quarter as a person may write it: "2026_Q3", "2027-q2", "FY27 Q2",
+ * "Q2 FY2027". Two digits are a year of this century, and need the FY.
+ */
+extern bool period_read_any(const char *text, size_t length, Period *period);
+
 extern void period_write(Period period, char text[PERIOD_TEXT_SIZE]);
 
 extern Period period_next(Period period);

@@ -31,7 +31,7 @@ my @PERIODS = (
 	[ '2026_Q3', timegm(0, 0, 0, 1, 6, 126), 92 ]);
 my @NAMES     = ('Ada Lovelace', "Conan O'Brien", 'Zoë Weber', 'Ines "Nes" Rossi', 'Wen 陳', 'back\\slash', ' ');
 my @TYPES     = (forecastValue => 'Forecast', quotaValue => 'Quota', crmTotalValue => 'CRM Total');
-my @ODD_TEXTS = ('No', '', 'n/a', '1.234,5', '5 apples', '$', '1,23');
+my @ODD_TEXTS = ('No', '', 'n/a', '1,234.567,8', '5 apples', '$', '1,23');
 
 sub new
 {
@@ -68,7 +68,9 @@ sub _user
 		name                => $self->_maybe(_choose(@NAMES) . " $n"),
 		email               => $self->_maybe("user$n\@example.com"),
 		crmId               => $self->_maybe("0055f$n"),
+		hierarchyId         => "190$n",
 		hierarchyName       => $self->_maybe("Role $n"),
+		parentHierarchyId   => $n == 1 ? undef : 1901,
 		parentHierarchyName => $n == 1 ? undef : 'Role 1',
 		scopeId             => _chance(0.5) ? "$n\::MGR" : { type => 'REP', id => $n } };
 }
@@ -181,6 +183,13 @@ sub _spoil
 	$members->{label}       = 'Valuable'  if _chance(0.1);
 
 	my ($key) = grep { /Value$/ } keys %$members;
+	if (_chance(0.1))
+	{
+		$members->{adjustmentValue} = int rand 1e6;
+		$members->{adjustedBy}      = 'boss' if _chance(0.7);
+		$members->{adjustedOn}      = 1782864000000 + int rand 1e10 if _chance(0.7);
+	}
+	$members->{aggregationTotal} = int rand 1e6 if _chance(0.1);
 	$members->{$key} = _odd_value($members->{$key}) if _chance(0.3);
 	$members->{$key} = undef                        if _chance(0.05);
 	$members->{fooBarValue} = int rand 1e6 if _chance(0.1);

@@ -77,7 +77,7 @@ CREATE FUNCTION rows_by_join(result jsonb)
 RETURNS TABLE (time_period text, week int, time_frame_id text, week_start date, week_end date,
 	user_id text, user_name text, user_email text, crm_user_id text, role text, parent_role text,
 	field_id text, field_name text, field_type text, value numeric, value_text text, currency text,
-	is_updated bool, updated_by text, updated_at timestamptz)
+	is_updated bool, updated_by text, updated_at timestamptz, role_id text, parent_role_id text, scope_id text)
 LANGUAGE sql AS $$
 WITH entry AS (
 	SELECT e, e ->> 'timePeriodId' AS period, e ->> 'timeFrameId' AS frame
@@ -93,26 +93,32 @@ WITH entry AS (
 	WHERE frame IS NOT NULL
 ), value AS (
 	SELECT e.*, key, v, v #>> '{}' AS text, count(*) OVER (PARTITION BY e.*) > 1 AS is_one_of_several
-	FROM entry AS e LEFT JOIN jsonb_each(e) AS members (key, v) ON key LIKE '%Value'
+	FROM entry AS e LEFT JOIN jsonb_each(e) AS members (key, v) ON key LIKE '%Value' OR key LIKE '%Total'
 ), number AS (
-	SELECT value.*, CASE WHEN jsonb_typeof(v) = 'number' OR text ~ '^\(?-?\$?\d{1,3}(,\d{3})*(\.\d+)?%?\)?$'
+	SELECT value.*, upper(regexp_replace(regexp_replace(key, 'Value$', ''), '([a-z])([A-Z])', '\1_\2', 'g')) AS type_of_key,
+		is_adjusted, (e ->> CASE WHEN is_adjusted THEN 'adjustedOn' ELSE 'updatedOn' END)::bigint AS updated_on,
+		CASE WHEN jsonb_typeof(v) = 'number' OR text ~ '^\(?-?\$?\d{1,3}(,\d{3})*(\.\d+)?%?\)?$'
 		THEN translate(text, '()$,%', '-')::numeric END AS number
-	FROM value
+	FROM value, LATERAL (SELECT coalesce(key = 'adjustmentValue', false) AND (e ? 'adjustedBy' OR e ? 'adjustedOn') AS is_adjusted) AS a
 )
 SELECT period, week.week, number.frame, frame."startDate", frame."endDate",
 	e ->> 'userId', u.name, u.email, u."crmId", u."hierarchyName", u."parentHierarchyName",
 	e ->> 'fieldId', f."fieldName",
-	CASE WHEN is_one_of_several AND key <> 'forecastValue'
-		THEN upper(regexp_replace(left(key, -5), '([a-z])([A-Z])', '\1_\2', 'g')) ELSE f."fieldType" END,
+	CASE WHEN key <> 'forecastValue' AND (is_one_of_several OR (f."fieldType" = 'FORECAST' AND type_of_key
+			IN ('QUOTA', 'ADJUSTMENT', 'AGGREGATION_TOTAL', 'CRM_TOTAL', 'CRM_CLOSED')))
+		THEN type_of_key ELSE f."fieldType" END,
 	number, CASE WHEN jsonb_typeof(v) <> 'number' THEN text END,
 	CASE jsonb_typeof(e -> 'currency') WHEN 'object' THEN e -> 'currency' ->> 'code' ELSE e ->> 'currency' END,
-	(e ->> 'isUpdated')::bool, e ->> 'updatedBy',
-	to_timestamp((e ->> 'updatedOn')::bigint / 1000) + (e ->> 'updatedOn')::bigint % 1000 * interval '1 millisecond'
+	(e ->> 'isUpdated')::bool,
+	CASE WHEN is_adjusted THEN e ->> 'adjustedBy' ELSE e ->> 'updatedBy' END,
+	to_timestamp(updated_on / 1000) + updated_on % 1000 * interval '1 millisecond',
+	u."hierarchyId", u."parentHierarchyId", u."scopeId"
 FROM number
 LEFT JOIN week USING (period, frame)
 LEFT JOIN frame USING (period, frame)
 LEFT JOIN jsonb_to_recordset(result -> 'users') AS u ("userId" text, name text, email text, "crmId" text,
-	"hierarchyName" text, "parentHierarchyName" text) ON u."userId" = e ->> 'userId'
+	"hierarchyName" text, "parentHierarchyName" text, "hierarchyId" text, "parentHierarchyId" text, "scopeId" text)
+	ON u."userId" = e ->> 'userId'
 LEFT JOIN jsonb_to_recordset(result -> 'fields') AS f ("fieldId" text, "fieldName" text, "fieldType" text)
 	ON f."fieldId" = e ->> 'fieldId'
 $$;

@@ -85,6 +85,32 @@ refuses_what_is_no_period(void **state)
 			fail_msg("taken for a period: %s", texts[i]);
 }
 
+static void
+reads_quarters_as_people_write_them(void **state)
+{
+	static const char *const second[] = {
+		"2027_Q2", "2027-Q2", "2027 Q2", "2027Q2", "2027_q2", "FY27 Q2", "fy27 q2", "FY2027 Q2", "FY 27 Q2", "FY27-Q2",
+		"Q2 FY27", "Q2 2027", "Q2-FY2027",
+	};
+	static const char *const none[] = {
+		"", "FY27", "27 Q2", "Q2 27", "FY27 Q5", "FY27 Q0", "FY027 Q2", "20270 Q2", "2027 Q22", "2027 Q2 ", "July FY 2023",
+		"0000_Q1", "2027_", "F27 Q2", "Q2", "FY", "2027 W2",
+	};
+	Period		period;
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(second) / sizeof(second[0]); i++)
+	{
+		if (!period_read_any(second[i], strlen(second[i]), &period))
+			fail_msg("not taken for a quarter: %s", second[i]);
+		assert_int_equal(period.year * 10 + period.quarter, 20272);
+	}
+	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++)
+		if (period_read_any(none[i], strlen(none[i]), &period))
+			fail_msg("taken for a quarter: %s", none[i]);
+	assert_false(period_read_any("FY27 Q2", 6, &period));
+}
+
 /* A slice of a longer text, without a NUL at its end. */
 static void
 reads_no_further_than_its_length(void **state)
@@ -134,6 +160,7 @@ main(void)
 		cmocka_unit_test(has_three_months_in_every_quarter),
 		cmocka_unit_test(reads_what_it_writes),
 		cmocka_unit_test(refuses_what_is_no_period),
+		cmocka_unit_test(reads_quarters_as_people_write_them),
 		cmocka_unit_test(reads_no_further_than_its_length),
 		cmocka_unit_test(counts_on_over_the_year),
 		cmocka_unit_test(compares_years_before_quarters),

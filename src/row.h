@@ -1,9 +1,9 @@
 /*
- * rows.h
- *		The rows of clari_export_rows(), and what fills them.
+ * row.h
+ *		One row of clari_export_rows().
  */
-#ifndef CLARI_ROWS_H
-#define CLARI_ROWS_H
+#ifndef CLARI_ROW_H
+#define CLARI_ROW_H
 
 #include "jsonb_reader.h"
 
@@ -30,6 +30,9 @@ typedef enum RowColumn
 	ROW_IS_UPDATED,
 	ROW_UPDATED_BY,
 	ROW_UPDATED_AT,
+	ROW_ROLE_ID,
+	ROW_PARENT_ROLE_ID,
+	ROW_SCOPE_ID,
 	ROW_COLUMNS
 } RowColumn;
 
@@ -39,6 +42,9 @@ typedef struct Row
 	bool		nulls[ROW_COLUMNS];
 	struct ReturnSetInfo *target;
 } Row;
+
+/* The name of a time period, or no text; it may be gone after the visit. */
+typedef void (*PeriodVisitor) (Slice period, void *argument);
 
 /* Make every column null. */
 extern void row_clear(Row *row);
@@ -53,8 +59,4 @@ extern void row_set_value(Row *row, const JsonbValue *value);
 /* Give the row out; it keeps its columns. */
 extern void row_put(Row *row);
 
-/* The two forms of a result: put their rows. */
-extern void entries_put_rows(Row *row, JsonbContainer *result);
-extern void flat_rows_put_rows(Row *row, JsonbContainer *result);
-
-#endif							/* CLARI_ROWS_H */
+#endif							/* CLARI_ROW_H */

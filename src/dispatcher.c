@@ -18,9 +18,9 @@
 #include "utils/memutils.h"
 
 #include "claim.h"
+#include "clock.h"
 #include "dispatcher.h"
 #include "engine.h"
-#include "interval.h"
 #include "item.h"
 #include "log.h"
 #include "settings.h"
@@ -482,7 +482,7 @@ look_at_queue(void)
 		drop_moved_on();
 		next_due = Min(next_due, claim_next_held(&scope, &next_held));
 		next_look = instant_earlier(next_look, instant_of(next_due));
-		next_look = instant_earlier(next_look, http_now() + LOOK_AT_LATEST);
+		next_look = instant_earlier(next_look, clock_now() + LOOK_AT_LATEST);
 		queue_commit("look", false);
 	}
 	else
@@ -547,10 +547,10 @@ dispatcher_step(Instant until, bool look)
 	MemoryContext old_context = MemoryContextSwitchTo(pass_context);
 
 	/* After a look the caller may have something to tell, or nothing to wait for. */
-	if (look || http_now() >= next_look)
+	if (look || clock_now() >= next_look)
 	{
 		look_at_queue();
-		until = http_now();
+		until = clock_now();
 	}
 	engine_step(instant_earlier(until, instant_earlier(next_look, items_next_write())), waits_for_lanes());
 	if (items_finish())

@@ -13,8 +13,8 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "clock.h"
 #include "dispatcher.h"
-#include "http.h"
 #include "interval.h"
 
 /* The deadline has come: only a submission that is on its way is waited for. */
@@ -46,7 +46,7 @@ drain(Instant deadline)
 		idle_until = dispatcher_idle_until(has_deadline);
 		if (idle_until == INSTANT_NEVER || idle_until >= deadline)
 			break;
-	} while (http_now() < deadline);
+	} while (clock_now() < deadline);
 	finish_submissions();
 }
 
@@ -75,7 +75,7 @@ deadline_arg(FunctionCallInfo fcinfo, int n)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("max_runtime must not be negative")));
-	return http_now() + instant_earlier(runtime, DURATION_MAX);
+	return clock_now() + instant_earlier(runtime, DURATION_MAX);
 }
 
 static int

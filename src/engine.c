@@ -8,6 +8,7 @@
 #include "utils/inval.h"
 #include "utils/memutils.h"
 
+#include "clock.h"
 #include "core/json.h"
 #include "engine.h"
 #include "fault.h"
@@ -95,7 +96,7 @@ wait_for_time(Task *task)
 		task->is_held = true;
 	}
 	/* Lanes say when to ask again; never so often that nothing else is done. */
-	task->look_at = task->held_since != 0 ? Max(task->due, http_now() + SHORTEST_HOLD) :
+	task->look_at = task->held_since != 0 ? Max(task->due, clock_now() + SHORTEST_HOLD) :
 		task->action.not_before;
 	if (task->look_at == INSTANT_NEVER)
 		return;
@@ -253,7 +254,7 @@ try_to_send(Task *task, Instant now)
 		stat_add(task->account->server_id, STAT_MICROSECONDS_HELD, now - task->held_since);
 	task->held_since = 0;
 	task->hold_reported = false;
-	export_sending(&task->export, http_now());
+	export_sending(&task->export, clock_now());
 	if (task->action.request == REQUEST_SUBMIT && task->hooks->before_submission != NULL &&
 		!task->hooks->before_submission(task))
 		task->action.finished = true;
@@ -363,7 +364,7 @@ log_reply(const Task *task, RequestKind request)
 		news = psprintf(", job %s", text_from_clari(export->job.status));
 	if (!task->action.finished)
 		plan = psprintf(", next request in %.3f s",
-						(double) Max(task->due - http_now(), 0) / SECONDS(1));
+						(double) Max(task->due - clock_now(), 0) / SECONDS(1));
 	elog(DEBUG1, "clari_export: %s %s: HTTP %d%s%s",
 		 request_method(request), path, export->http_status, news, plan);
 }
@@ -420,7 +421,7 @@ take_reply(Task *task, const Reply *reply)
 
 	clean_reply(task, request, reply);
 	known.reading = read_result(task, request, reply);
-	task->action = export_reply(&task->export, &known, http_now());
+	task->action = export_reply(&task->export, &known, clock_now());
 	task->due = task->action.not_before;
 	if (task->action.reload_account && task->hooks->reload_account != NULL)
 		task->hooks->reload_account(task);
@@ -454,7 +455,7 @@ advance(Task *task)
 
 	if (reply != NULL)
 		take_reply(task, reply);
-	try_to_send(task, http_now());
+	try_to_send(task, clock_now());
 	return reply != NULL || task->action.finished;
 }
 
@@ -517,7 +518,7 @@ first_in_time(void)
 static bool
 advance_tasks(void)
 {
-	Instant		now = http_now();
+	Instant		now = clock_now();
 	Task	   *task;
 	bool		any_news = false;
 
@@ -581,7 +582,7 @@ engine_step(Instant until, bool watch_lanes)
 void
 engine_run(Task *task)
 {
-	engine_add(task, http_now());
+	engine_add(task, clock_now());
 	while (!task_is_finished(task))
 		engine_step(INSTANT_NEVER, false);
 }

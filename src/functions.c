@@ -19,6 +19,7 @@
 #include "utils/tuplestore.h"
 
 #include "account.h"
+#include "clock.h"
 #include "engine.h"
 #include "failure.h"
 #include "functions.h"
@@ -57,7 +58,7 @@ static void
 report_hold(Task *task pg_attribute_unused(), HoldReason reason, Instant until)
 {
 	long long	seconds = until == INSTANT_NEVER ? 0 :
-		(until - http_now() + SECONDS(1) - 1) / SECONDS(1);
+		(until - clock_now() + SECONDS(1) - 1) / SECONDS(1);
 
 	if (until == INSTANT_NEVER)
 		ereport(NOTICE, (errmsg("waiting: %s", hold_phrase(reason))));

@@ -24,7 +24,6 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "lib/ilist.h"
@@ -36,8 +35,8 @@
 #include "storage/waiteventset.h"
 #endif
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 
+#include "clock.h"
 #include "core/retry_after.h"
 #include "http.h"
 
@@ -94,28 +93,6 @@ static Instant timer_due = INSTANT_NEVER;
 
 /* The latch, the postmaster, and the sockets as one. */
 static WaitEventSet *wait_set = NULL;
-
-Instant
-http_now(void)
-{
-	struct timespec now;
-
-	/* Goes on while the machine is suspended, as Clari's time does. */
-#ifdef CLOCK_BOOTTIME
-	clock_gettime(CLOCK_BOOTTIME, &now);
-#else
-	clock_gettime(CLOCK_MONOTONIC, &now);
-#endif
-	return SECONDS(now.tv_sec) + now.tv_nsec / 1000;
-}
-
-/* Microseconds since 1970, for dates in headers. */
-static Instant
-unix_now(void)
-{
-	return GetCurrentTimestamp() +
-		(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
-}
 
 static int
 compare_deadlines(const pairingheap_node *a, const pairingheap_node *b, void *arg pg_attribute_unused())
@@ -178,7 +155,7 @@ static int
 timer_callback(CURLM *handle pg_attribute_unused(), long milliseconds,
 			   void *context pg_attribute_unused())
 {
-	timer_due = milliseconds < 0 ? INSTANT_NEVER : http_now() + MILLISECONDS(milliseconds);
+	timer_due = milliseconds < 0 ? INSTANT_NEVER : clock_now() + MILLISECONDS(milliseconds);
 	return 0;
 }
 
@@ -447,8 +424,8 @@ transfer_start(const HttpRequest *request)
 	transfer->max_size = (size_t) request->max_reply_size;
 	transfer->timeout = request->timeout;
 	transfer->timeout_is_idle = request->timeout_is_idle;
-	transfer->deadline = http_now() + request->timeout;
-	transfer->last_deadline = http_now() + Max(request->timeout, LONGEST_TRANSFER);
+	transfer->deadline = clock_now() + request->timeout;
+	transfer->last_deadline = clock_now() + Max(request->timeout, LONGEST_TRANSFER);
 	transfer->owner = request->owner;
 	pairingheap_add(&running, &transfer->by_deadline);
 
@@ -513,7 +490,7 @@ read_retry_after(CURL *easy)
 		if (curl_easy_header(easy, "Date", 0, CURLH_HEADER, -1, &date) != CURLHE_OK)
 			date = NULL;
 		if (value != NULL)
-			longest = Max(longest, retry_after_read(value, date != NULL ? date->value : NULL, unix_now()));
+			longest = Max(longest, retry_after_read(value, date != NULL ? date->value : NULL, clock_unix_now()));
 		free(value);
 	}
 	return longest;
@@ -527,7 +504,7 @@ read_date(CURL *easy)
 	Instant		date;
 
 	if (curl_easy_header(easy, "Date", 0, CURLH_HEADER, -1, &header) != CURLHE_OK ||
-		!http_date_read(header->value, unix_now(), &date))
+		!http_date_read(header->value, clock_unix_now(), &date))
 		return 0;
 	return date / MILLISECONDS(1);
 }
@@ -739,7 +716,7 @@ run_libcurl(curl_socket_t fd, int what)
 static bool
 run_timers(void)
 {
-	Instant		now = http_now();
+	Instant		now = clock_now();
 	bool		any;
 
 	if (now >= timer_due)
@@ -755,7 +732,7 @@ run_timers(void)
 static long
 sleep_milliseconds(Instant until)
 {
-	Instant		now = http_now();
+	Instant		now = clock_now();
 	const Transfer *transfer = first_to_expire();
 
 	until = instant_earlier(until, timer_due);

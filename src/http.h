@@ -32,9 +32,6 @@ typedef struct HttpRequest
 
 typedef struct Transfer Transfer;
 
-/* The current time of the clock all Instants outside the core are on. */
-extern Instant http_now(void);
-
 /*
  * Start a transfer. The texts of the request need not outlive the call. The
  * transfer lives until transfer_free(), and until the process ends.

@@ -1,6 +1,6 @@
 /*
  * interval.c
- *		Intervals and moments, as PostgreSQL and as the core have them.
+ *		Intervals, as PostgreSQL and as the core have them.
  */
 #include "postgres.h"
 
@@ -8,7 +8,6 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#include "http.h"
 #include "interval.h"
 
 Duration
@@ -42,22 +41,4 @@ interval_parse(const char *text, Duration *duration)
 	}
 	PG_END_TRY();
 	return valid;
-}
-
-TimestampTz
-timestamp_of(Instant instant)
-{
-	Duration	ahead = instant - http_now();
-
-	/* Beyond what a timestamp can hold: a huge Retry-After. */
-	if (instant == INSTANT_NEVER || ahead > END_TIMESTAMP - GetCurrentTimestamp() - SECONDS(1))
-		return DT_NOEND;
-	return GetCurrentTimestamp() + ahead;
-}
-
-Instant
-instant_of(TimestampTz time)
-{
-	return TIMESTAMP_NOT_FINITE(time) ? INSTANT_NEVER :
-		http_now() + Max(time - GetCurrentTimestamp(), 0);
 }

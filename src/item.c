@@ -14,8 +14,8 @@
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 
+#include "clock.h"
 #include "fault.h"
-#include "interval.h"
 #include "item.h"
 #include "log.h"
 #include "result.h"
@@ -162,11 +162,11 @@ static void
 suffer(Item *item, const ErrorData *error)
 {
 	Duration	wait = backoff_delay(&patience, item->errors++);
-	Delay		delay = {item->request_id, timestamp_of(http_now() + wait), error->message};
+	Delay		delay = {item->request_id, timestamp_of(clock_now() + wait), error->message};
 
 	log_now_and_then(psprintf("request " INT64_FORMAT " cannot be written: %s",
 							  item->request_id, error->message));
-	item->write_again_at = http_now() + wait;
+	item->write_again_at = clock_now() + wait;
 	if (error_may_pass(error))
 		queue_run("delay", false, write_delay, &delay);
 	else if (item->failure == NULL)
@@ -189,7 +189,7 @@ write_row(RowWrite *row, const char *step, bool durable, void (*write) (void *))
 		return QUEUE_LOCKED;
 	}
 	if (row->update == QUEUE_LOCKED)
-		item->write_again_at = http_now() + TRY_AGAIN_AFTER;
+		item->write_again_at = clock_now() + TRY_AGAIN_AFTER;
 	else
 	{
 		item->errors = 0;
@@ -434,7 +434,7 @@ restore_progress(Export *export, const Request *request)
 	 * The grace begins anew: the clock that the row's time was taken from may
 	 * have been another machine's.
 	 */
-	export->submitted_at = http_now();
+	export->submitted_at = clock_now();
 	export->has_baseline = request->n_known_jobs >= 0;
 	for (int i = 0; i < request->n_known_jobs; i++)
 		export_exclude_job(export, request->known_jobs[i]);
@@ -451,8 +451,8 @@ first_request_at(const Request *request, Duration longest)
 	TimestampTz now = GetCurrentTimestamp();
 
 	if (TIMESTAMP_NOT_FINITE(request->next_poll_at) || request->next_poll_at <= now)
-		return http_now();
-	return http_now() + instant_earlier(request->next_poll_at - now, longest);
+		return clock_now();
+	return clock_now() + instant_earlier(request->next_poll_at - now, longest);
 }
 
 static Task *
@@ -510,7 +510,7 @@ item_start(Request *request, MemoryContext context)
 	if (error == NULL)
 		return item_find(request->id);
 	if (error_may_pass(error))
-		queue_delay(request->id, timestamp_of(http_now() + START_AGAIN_AFTER), error->message);
+		queue_delay(request->id, timestamp_of(clock_now() + START_AGAIN_AFTER), error->message);
 	else
 		queue_fail(request->id, NULL, failure_of_error(error));
 	return NULL;
@@ -612,7 +612,7 @@ finish_item(Item *item)
 static bool
 is_due_to_write(const Item *item)
 {
-	return item->write_again_at == 0 || http_now() >= item->write_again_at;
+	return item->write_again_at == 0 || clock_now() >= item->write_again_at;
 }
 
 bool

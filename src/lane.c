@@ -23,8 +23,8 @@
 #include "storage/shmem.h"
 #include "utils/memutils.h"
 
+#include "clock.h"
 #include "core/fixed_table.h"
-#include "http.h"
 #include "lane.h"
 #include "settings.h"
 
@@ -130,7 +130,7 @@ lane_attach_shared_memory(void)
 	{
 		initialize(settings_max_lanes(), MaxBackends);
 		all->lock = &GetNamedLWLockTranche(LANE_TRANCHE)->lock;
-		all->take_up_until = http_now() + LONGEST_TAKE_UP;
+		all->take_up_until = clock_now() + LONGEST_TAKE_UP;
 		all->not_taken_up = -1;
 	}
 	find_parts(all->max_processes);
@@ -376,7 +376,7 @@ lane_open(LaneTicket *ticket, const Account *account)
 	lock_lanes();
 	lane = fixed_table_find(table, account->lane_key);
 	if (lane == NULL)
-		lane = new_lane(account->lane_key, account->role, http_now());
+		lane = new_lane(account->lane_key, account->role, clock_now());
 	if (lane != NULL)
 	{
 		lane->tickets++;
@@ -487,7 +487,7 @@ void
 lane_close(LaneTicket *ticket, bool ended)
 {
 	Lane	   *lane = ticket->lane;
-	Instant		now = http_now();
+	Instant		now = clock_now();
 
 	if (lane == NULL)
 		return;
@@ -527,7 +527,7 @@ lane_expect_take_up(int databases)
 	lock_lanes();
 	if (all->not_taken_up < 0)
 	{
-		all->take_up_until = http_now() + LONGEST_TAKE_UP;
+		all->take_up_until = clock_now() + LONGEST_TAKE_UP;
 		all->not_taken_up = Max(databases - all->n_taken_up, 0);
 		wake_waiters_of_all();
 	}
@@ -589,7 +589,7 @@ lane_open_submissions(LaneTicket *ticket)
 LaneVerdict
 lane_look(LaneTicket *ticket)
 {
-	Instant		now = http_now();
+	Instant		now = clock_now();
 	LaneVerdict verdict;
 
 	lock_lanes();
@@ -605,7 +605,7 @@ lane_look(LaneTicket *ticket)
 LaneVerdict
 lane_take_turn(LaneTicket *ticket, bool submits)
 {
-	Instant		now = http_now();
+	Instant		now = clock_now();
 	LaneVerdict verdict = {HOLD_NONE, now};
 
 	lock_lanes();
@@ -621,7 +621,7 @@ lane_take_turn(LaneTicket *ticket, bool submits)
 LaneVerdict
 lane_take_place(LaneTicket *ticket, Duration interval)
 {
-	Instant		now = http_now();
+	Instant		now = clock_now();
 	LaneVerdict verdict;
 
 	lock_lanes();
@@ -667,7 +667,7 @@ lane_note_rate_limit(LaneTicket *ticket, Duration retry_after)
 
 	lock_lanes();
 	until = lane_rate_limited(&ticket->lane->state, &ticket->limits, retry_after,
-							  random_bits(), http_now());
+							  random_bits(), clock_now());
 	unlock_lanes();
 	return until;
 }
@@ -676,7 +676,7 @@ void
 lane_restore_hold(LaneTicket *ticket, Instant until)
 {
 	lock_lanes();
-	lane_hold_until(&ticket->lane->state, until, http_now());
+	lane_hold_until(&ticket->lane->state, until, clock_now());
 	unlock_lanes();
 }
 
@@ -684,7 +684,7 @@ void
 lane_note_answer(LaneTicket *ticket)
 {
 	lock_lanes();
-	lane_answered(&ticket->lane->state, http_now());
+	lane_answered(&ticket->lane->state, clock_now());
 	unlock_lanes();
 }
 
@@ -704,7 +704,7 @@ lane_note_submission_hold(LaneTicket *ticket, HoldReason reason)
 
 	lock_lanes();
 	until = lane_hold_submissions(&ticket->lane->state, &ticket->limits, reason,
-								  random_bits(), http_now());
+								  random_bits(), clock_now());
 	unlock_lanes();
 	return until;
 }

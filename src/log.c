@@ -9,8 +9,8 @@
 
 #include "common/hashfn.h"
 
+#include "clock.h"
 #include "core/instant.h"
-#include "http.h"
 #include "log.h"
 
 #define SILENCE			SECONDS(60)
@@ -29,7 +29,7 @@ static bool
 is_news(const char *message)
 {
 	uint32		hash = hash_bytes((const unsigned char *) message, (int) strlen(message));
-	Instant		now = http_now();
+	Instant		now = clock_now();
 	Said	   *oldest = &said[0];
 
 	for (int i = 0; i < REMEMBERED; i++)

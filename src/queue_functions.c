@@ -23,8 +23,8 @@
 #include "utils/rel.h"
 
 #include "account.h"
+#include "clock.h"
 #include "functions.h"
-#include "http.h"
 #include "interval.h"
 #include "queue.h"
 #include "submission.h"
@@ -310,7 +310,7 @@ require_fresh_snapshots(const char *function)
 static void
 sleep_until(Instant until)
 {
-	Instant		now = http_now();
+	Instant		now = clock_now();
 	Duration	sleep = instant_earlier(LOOK_INTERVAL, instant_later(until - now, 0));
 
 	WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
@@ -405,7 +405,7 @@ wait_for_end(FunctionCallInfo fcinfo, int64 id, Instant deadline)
 					(errmsg("no clari_export worker runs in this database"),
 					 errhint("Work through the queue with: CALL %s.clari_export_drain();", schema_of(fcinfo))));
 		told = true;
-		if (http_now() >= deadline)
+		if (clock_now() >= deadline)
 			raise_wait_timeout(fcinfo, request);
 		sleep_until(deadline);
 	}
@@ -428,7 +428,7 @@ clari_export_wait(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	id = PG_GETARG_INT64(0);
 	if (!PG_ARGISNULL(1))
-		deadline = http_now() + instant_earlier(interval_duration(PG_GETARG_INTERVAL_P(1)), DURATION_MAX);
+		deadline = clock_now() + instant_earlier(interval_duration(PG_GETARG_INTERVAL_P(1)), DURATION_MAX);
 	require_fresh_snapshots("clari_export_wait()");
 	request = wait_for_end(fcinfo, id, deadline);
 	if (!is_in(request, "done"))
@@ -445,7 +445,7 @@ clari_export_wait(PG_FUNCTION_ARGS)
 static Request *
 settled_request(int64 id)
 {
-	Instant		deadline = http_now() + SUBMISSION_PATIENCE;
+	Instant		deadline = clock_now() + SUBMISSION_PATIENCE;
 	bool		inserted_here;
 
 	for (;;)
@@ -459,7 +459,7 @@ settled_request(int64 id)
 			wake_cancel_wait();
 			return request;
 		}
-		if (http_now() >= deadline)
+		if (clock_now() >= deadline)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("request " INT64_FORMAT " is being submitted", id),

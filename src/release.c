@@ -15,8 +15,7 @@
 #include "utils/timestamp.h"
 
 #include "account.h"
-#include "http.h"
-#include "interval.h"
+#include "clock.h"
 #include "lane.h"
 #include "queue.h"
 #include "wake.h"
@@ -47,7 +46,7 @@ has_mapping(Oid role, Oid server)
 static void
 add_hold(StringInfo text, HoldReason reason, Instant until)
 {
-	if (until > http_now())
+	if (until > clock_now())
 		appendStringInfo(text, "%s%s until %s", text->len > 0 ? ", " : "",
 						 hold_reason_name(reason), timestamptz_to_str(timestamp_of(until)));
 }

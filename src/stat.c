@@ -25,9 +25,9 @@
 #include "utils/tuplestore.h"
 
 #include "account.h"
+#include "clock.h"
 #include "core/fixed_table.h"
 #include "failure.h"
-#include "http.h"
 #include "settings.h"
 #include "stat.h"
 
@@ -134,7 +134,7 @@ entry_of(Oid server)
 		entry = fixed_table_add(servers, &key);
 		entry->since = GetCurrentTimestamp();
 	}
-	entry->last_use = http_now();
+	entry->last_use = clock_now();
 	return entry;
 }
 

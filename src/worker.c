@@ -27,8 +27,8 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+#include "clock.h"
 #include "dispatcher.h"
-#include "http.h"
 #include "lane.h"
 #include "settings.h"
 #include "wait_event.h"
@@ -153,10 +153,10 @@ start_worker(WorkerHandle *handle)
 
 	snprintf(worker.bgw_name, BGW_MAXLEN, WORKER_NAME " for %s", handle->database);
 	strlcpy(worker.bgw_extra, handle->database, BGW_EXTRALEN);
-	handle->started_at = http_now();
+	handle->started_at = clock_now();
 	if (!RegisterDynamicBackgroundWorker(&worker, &handle->handle))
 	{
-		handle->start_after = http_now() + LOOK_FOR_DATABASES;
+		handle->start_after = clock_now() + LOOK_FOR_DATABASES;
 		ereport(LOG,
 				(errmsg("clari_export: no worker could be started for database \"%s\"", handle->database),
 				 errhint("Increase max_worker_processes.")));
@@ -173,9 +173,9 @@ note_end(WorkerHandle *handle)
 		return;
 	pfree(handle->handle);
 	handle->handle = NULL;
-	if (http_now() - handle->started_at >= LONG_RUN)
+	if (clock_now() - handle->started_at >= LONG_RUN)
 		handle->short_runs = 0;
-	handle->start_after = http_now() + backoff_delay(&restarts, handle->short_runs++);
+	handle->start_after = clock_now() + backoff_delay(&restarts, handle->short_runs++);
 }
 
 static void
@@ -211,7 +211,7 @@ manage_workers(void)
 	foreach(cell, handles)
 	{
 		WorkerHandle *handle = lfirst(cell);
-		Instant		now = http_now();
+		Instant		now = clock_now();
 
 		note_end(handle);
 		if (handle->handle != NULL && !handle->wanted)
@@ -289,7 +289,7 @@ look_again(void)
 		WorkerHandle *handle = lfirst(cell);
 
 		if (handle->missing)
-			handle->start_after = http_now();
+			handle->start_after = clock_now();
 	}
 }
 
@@ -306,7 +306,7 @@ clari_export_launcher_main(Datum arg pg_attribute_unused())
 	for (;;)
 	{
 		Instant		again = manage_workers();
-		Duration	sleep = again == INSTANT_NEVER ? LOOK_FOR_DATABASES : Max(again - http_now(), 0);
+		Duration	sleep = again == INSTANT_NEVER ? LOOK_FOR_DATABASES : Max(again - clock_now(), 0);
 		int			events;
 
 		events = WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
@@ -352,10 +352,10 @@ work(void)
 	dispatcher_start(&everything, INT_MAX);
 	for (;;)
 	{
-		if (reload_settings() || http_now() >= next_prune)
+		if (reload_settings() || clock_now() >= next_prune)
 		{
 			dispatcher_prune();
-			next_prune = http_now() + PRUNE_INTERVAL;
+			next_prune = clock_now() + PRUNE_INTERVAL;
 		}
 		dispatcher_step(next_prune, wake_was_called());
 		lane_note_take_up();

@@ -14,6 +14,7 @@
 #include "fault.h"
 #include "result.h"
 #include "stat.h"
+#include "value.h"
 #include "wait_event.h"
 
 /* A hold shorter than this is not worth a message. */
@@ -367,6 +368,16 @@ log_reply(const Task *task, RequestKind request)
 						(double) Max(task->due - clock_now(), 0) / SECONDS(1));
 	elog(DEBUG1, "clari_export: %s %s: HTTP %d%s%s",
 		 request_method(request), path, export->http_status, news, plan);
+}
+
+ResultReading
+task_read_result(Task *task, const Reply *reply)
+{
+	MemoryContext old_context = MemoryContextSwitchTo(task->context);
+	ResultReading reading = result_read(&task->export, reply, &task->result, &task->result_failure);
+
+	MemoryContextSwitchTo(old_context);
+	return reading;
 }
 
 /* Have a result read as soon as it is there, so that the machine knows what came. */

@@ -15,6 +15,7 @@
 
 #include "account.h"
 #include "core/export.h"
+#include "failure.h"
 #include "http.h"
 #include "lane.h"
 
@@ -37,8 +38,8 @@ typedef struct TaskHooks
 	void		(*before_look_up) (Task *task);
 
 	/*
-	 * A result arrived, complete: say what it is, and keep it (result_read).
-	 * Without the hook it is read when it is asked for.
+	 * A result arrived, complete: say what it is, and keep it
+	 * (task_read_result). Without the hook it is read when it is asked for.
 	 */
 	ResultReading (*read_result) (Task *task, const Reply *reply);
 
@@ -84,7 +85,7 @@ struct Task
 	bool		warned_of_status;
 
 	Jsonb	   *result;			/* what was read, in the task's context */
-	struct Failure *result_failure; /* or why it was not */
+	Failure    *result_failure; /* or why it was not */
 };
 
 /*
@@ -108,6 +109,12 @@ extern bool task_is_finished(const Task *task);
 
 /* The body of the last reply: the result, where that was the goal. */
 extern const Reply *task_last_reply(const Task *task);
+
+/*
+ * Read a reply as the result, which is kept in the task, or else the failure
+ * (result_read). May raise an error, and needs a transaction.
+ */
+extern ResultReading task_read_result(Task *task, const Reply *reply);
 
 /*
  * Do what can be done now, then sleep until a task finished, a reply came,

@@ -1,13 +1,13 @@
 /*
  * failure.h
- *		How an export that failed is told: SQLSTATE, message, DETAIL, HINT.
+ *		How something that failed is told: SQLSTATE, message, DETAIL, HINT.
  *
  * A function that waits raises it, the queue stores it.
  */
 #ifndef CLARI_FAILURE_H
 #define CLARI_FAILURE_H
 
-#include "engine.h"
+#include "utils/elog.h"
 
 #define ERRCODE_CLARI_NOT_AUTHORIZED		MAKE_SQLSTATE('R','C','0','0','1')
 #define ERRCODE_CLARI_BAD_REQUEST			MAKE_SQLSTATE('R','C','0','0','2')
@@ -33,28 +33,10 @@ typedef struct Failure
 /* Make a failure; message is a format with its arguments. */
 extern Failure *failure_make(int sqlstate, const char *message,...) pg_attribute_printf(2, 3);
 
-/*
- * The failure a finished task ended in, or NULL if it ended well. Allocated in
- * the current memory context.
- */
-extern Failure *failure_of_task(const Task *task);
-
-/*
- * Complete a failure of a task: the API key is taken out of it, and if there
- * is a job the DETAIL names it and the HINT says how to go on with it.
- */
-extern void failure_add_job(Failure *failure, const Task *task);
-
 /* An error of PostgreSQL's as a failure. */
 extern Failure *failure_of_error(const ErrorData *error);
 
 /* Raise it; does not return. */
 extern void failure_raise(const Failure *failure);
-
-/* How to go on with a job, as a HINT. */
-extern char *job_hint(const Task *task);
-
-/* The statement that lists the jobs of the task's server. */
-extern char *jobs_statement(const Task *task);
 
 #endif							/* CLARI_FAILURE_H */

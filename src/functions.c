@@ -21,13 +21,14 @@
 #include "account.h"
 #include "clock.h"
 #include "engine.h"
-#include "failure.h"
 #include "functions.h"
 #include "interval.h"
+#include "outcome.h"
 #include "result.h"
 #include "stat.h"
 #include "statement.h"
 #include "submission.h"
+#include "value.h"
 
 /* ----------
  * While a function waits
@@ -100,7 +101,7 @@ add_job_to_interrupt(void *arg)
 static const TaskHooks waiting_hooks = {
 	.reload_account = engine_reload_account,
 	.held = report_hold,
-	.read_result = result_read,
+	.read_result = task_read_result,
 };
 
 /* Run a task to its end; what came of it is in task->export. */
@@ -306,7 +307,7 @@ run_export(Task *task, Failure **failure)
 	if (*failure == NULL)
 	{
 		warn_if_truncated(task);
-		result = result_of_export(task, failure);
+		result = result_of_task(task, failure);
 	}
 	stat_add_end(task->account->server_id, *failure != NULL ? (*failure)->sqlstate : 0);
 	return result;
@@ -461,7 +462,7 @@ clari_export_result(PG_FUNCTION_ARGS)
 	Jsonb	   *result;
 
 	run_or_raise(task);
-	result = result_of_export(task, &failure);
+	result = result_of_task(task, &failure);
 	if (failure != NULL)
 		failure_raise(failure);
 	return keep_result(task, result);

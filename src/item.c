@@ -18,7 +18,7 @@
 #include "fault.h"
 #include "item.h"
 #include "log.h"
-#include "result.h"
+#include "outcome.h"
 #include "stat.h"
 #include "submission.h"
 #include "wake.h"
@@ -370,7 +370,7 @@ read_in_transaction(void *arg)
 {
 	ResultRead *read = arg;
 
-	read->reading = result_read(read->task, read->reply);
+	read->reading = task_read_result(read->task, read->reply);
 }
 
 /*
@@ -534,7 +534,7 @@ write_result(RowWrite *row)
 {
 	Task	   *task = row->item->task;
 	Failure    *failure;
-	Jsonb	   *result = result_of_export(task, &failure);
+	Jsonb	   *result = result_of_task(task, &failure);
 
 	if (failure != NULL)
 		write_failure(row, failure);

@@ -12,7 +12,7 @@
 #include "utils/builtins.h"
 
 #include "queue.h"
-#include "result.h"
+#include "value.h"
 
 #define MAX_PARAMETERS	8
 #define NOTIFY_CHANNEL	"clari_export"

@@ -27,7 +27,6 @@
 #include "account.h"
 #include "clock.h"
 #include "core/fixed_table.h"
-#include "failure.h"
 #include "settings.h"
 #include "stat.h"
 

@@ -252,7 +252,7 @@ try_to_send(Task *task, Instant now)
 		return;
 	}
 	if (task->held_since != 0)
-		stat_add(task->account->server_id, STAT_MICROSECONDS_HELD, now - task->held_since);
+		stat_add(task->account->server_id, STAT_HELD, now - task->held_since);
 	task->held_since = 0;
 	task->hold_reported = false;
 	export_sending(&task->export, clock_now());

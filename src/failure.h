@@ -9,17 +9,17 @@
 
 #include "utils/elog.h"
 
-#define ERRCODE_CLARI_NOT_AUTHORIZED		MAKE_SQLSTATE('R','C','0','0','1')
-#define ERRCODE_CLARI_BAD_REQUEST			MAKE_SQLSTATE('R','C','0','0','2')
-#define ERRCODE_CLARI_RATE_LIMITED			MAKE_SQLSTATE('R','C','0','0','3')
-#define ERRCODE_CLARI_QUEUE_FULL			MAKE_SQLSTATE('R','C','0','0','4')
-#define ERRCODE_CLARI_QUOTA_EXHAUSTED		MAKE_SQLSTATE('R','C','0','0','5')
-#define ERRCODE_CLARI_JOB_FAILED			MAKE_SQLSTATE('R','C','0','0','6')
-#define ERRCODE_CLARI_POLL_TIMEOUT			MAKE_SQLSTATE('R','C','0','0','7')
-#define ERRCODE_CLARI_BAD_RESPONSE			MAKE_SQLSTATE('R','C','0','0','8')
-#define ERRCODE_CLARI_UNAVAILABLE			MAKE_SQLSTATE('R','C','0','0','9')
-#define ERRCODE_CLARI_WRONG_PERIOD			MAKE_SQLSTATE('R','C','0','1','0')
-#define ERRCODE_CLARI_SUBMISSION_UNKNOWN	MAKE_SQLSTATE('R','C','0','1','1')
+#include "core/outcome.h"
+
+#define CLARI_SQLSTATE(number) \
+	MAKE_SQLSTATE('R', 'C', '0', '0' + (number) / 10, '0' + (number) % 10)
+
+enum
+{
+#define OUTCOME_SQLSTATE(symbol, number, name)	ERRCODE_CLARI_##symbol = CLARI_SQLSTATE(number),
+	OUTCOMES(OUTCOME_SQLSTATE)
+#undef OUTCOME_SQLSTATE
+};
 
 typedef struct Failure
 {

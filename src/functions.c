@@ -35,26 +35,6 @@
  * ----------
  */
 
-static const char *
-hold_phrase(HoldReason reason)
-{
-	switch (reason)
-	{
-		case HOLD_RATE_LIMITED:
-			return "rate limited by Clari";
-		case HOLD_QUEUE_FULL:
-			return "Clari's job queue is full";
-		case HOLD_UNAVAILABLE:
-			return "Clari cannot be reached";
-		case HOLD_LANE_IN_USE:
-			return "another export of this API key is running";
-		case HOLD_UNKNOWN_SUBMISSION:
-			return "another submission of this API key is under way";
-		default:
-			return hold_reason_name(reason);
-	}
-}
-
 static void
 report_hold(Task *task pg_attribute_unused(), HoldReason reason, Instant until)
 {
@@ -62,9 +42,9 @@ report_hold(Task *task pg_attribute_unused(), HoldReason reason, Instant until)
 		(until - clock_now() + SECONDS(1) - 1) / SECONDS(1);
 
 	if (until == INSTANT_NEVER)
-		ereport(NOTICE, (errmsg("waiting: %s", hold_phrase(reason))));
+		ereport(NOTICE, (errmsg("waiting: %s", hold_reason_notice(reason))));
 	else
-		ereport(NOTICE, (errmsg("waiting %lld s: %s", seconds, hold_phrase(reason))));
+		ereport(NOTICE, (errmsg("waiting %lld s: %s", seconds, hold_reason_notice(reason))));
 }
 
 /* Whether the submission is on its way, and no reply to it has come. */

@@ -168,7 +168,7 @@ not_authorized(const Task *task)
 }
 
 static Failure *
-refused(const Task *task)
+bad_request(const Task *task)
 {
 	const Export *export = &task->export;
 	const char *code = export->error.code;
@@ -205,7 +205,7 @@ rate_limited(const Task *task)
 }
 
 static Failure *
-queue_full(void)
+queue_full(const Task *task pg_attribute_unused())
 {
 	Failure    *failure = failure_make(ERRCODE_CLARI_QUEUE_FULL, "Clari's job queue is full");
 
@@ -320,6 +320,12 @@ submission_unknown(const Task *task)
 }
 
 static Failure *
+wrong_period(const Task *task)
+{
+	return result_period_check(task->result, task->export.time_period);
+}
+
+static Failure *
 describe_outcome(const Task *task)
 {
 	switch (task->export.outcome)
@@ -327,26 +333,9 @@ describe_outcome(const Task *task)
 		case OUTCOME_NONE:
 		case OUTCOME_DONE:
 			return NULL;
-		case OUTCOME_NOT_AUTHORIZED:
-			return not_authorized(task);
-		case OUTCOME_REFUSED:
-			return refused(task);
-		case OUTCOME_RATE_LIMITED:
-			return rate_limited(task);
-		case OUTCOME_QUEUE_FULL:
-			return queue_full();
-		case OUTCOME_QUOTA_EXHAUSTED:
-			return quota_exhausted(task);
-		case OUTCOME_JOB_FAILED:
-			return job_failed(task);
-		case OUTCOME_POLL_TIMEOUT:
-			return poll_timeout(task);
-		case OUTCOME_BAD_RESPONSE:
-			return bad_response(task);
-		case OUTCOME_UNAVAILABLE:
-			return unavailable(task);
-		case OUTCOME_SUBMISSION_UNKNOWN:
-			return submission_unknown(task);
+#define DESCRIBE(symbol, number, name)	case OUTCOME_##symbol: return name(task);
+			OUTCOMES(DESCRIBE)
+#undef DESCRIBE
 	}
 	return NULL;
 }
@@ -377,7 +366,7 @@ result_of_task(Task *task, Failure **failure)
 		**failure = *task->result_failure;
 	}
 	else if (task->export.kind == EXPORT_FORECAST)
-		*failure = result_period_check(task->result, task->export.time_period);
+		*failure = wrong_period(task);
 	if (*failure != NULL)
 		failure_add_job(*failure, task);
 	return *failure == NULL ? task->result : NULL;

@@ -441,11 +441,12 @@ queue_lift_holds(const RequestOwner *owner)
 
 	add_text(&statement, owner->server);
 	add_role(&statement, owner->role);
+	add_text(&statement, hold_reason_name(HOLD_DATABASE_ERROR));
 	execute(&statement,
 			"UPDATE @request@ SET" NO_HOLD
 			" WHERE id IN (SELECT id FROM @request@"
 			"  WHERE state = 'queued' AND hold_reason IS NOT NULL AND server = $1 AND requested_by = $2"
-			"  AND (hold_reason <> 'database error' OR held_until <= now())"
+			"  AND (hold_reason <> $3 OR held_until <= now())"
 			"  FOR UPDATE SKIP LOCKED)");
 }
 
@@ -470,8 +471,9 @@ queue_delay(int64 id, TimestampTz until, const char *error_message)
 	add_id(&statement, id);
 	add_time(&statement, until);
 	add_text(&statement, error_message);
+	add_text(&statement, hold_reason_name(HOLD_DATABASE_ERROR));
 	return update(&statement, UNFINISHED,
-				  "hold_reason = 'database error', held_until = $2, error_message = $3");
+				  "hold_reason = $4, held_until = $2, error_message = $3");
 }
 
 static void

@@ -11,6 +11,7 @@
 
 #include "catalog/pg_authid.h"
 #include "catalog/pg_foreign_server.h"
+#include "executor/spi.h"
 #include "fmgr.h"
 #include "foreign/foreign.h"
 #include "funcapi.h"
@@ -27,6 +28,7 @@
 #include "account.h"
 #include "clock.h"
 #include "core/fixed_table.h"
+#include "failure.h"
 #include "settings.h"
 #include "stat.h"
 
@@ -145,16 +147,20 @@ stat_add(Oid server, StatCounter counter, int64 n)
 	unlock_stats();
 }
 
-/* The counter of the ends with that SQLSTATE: RC001 and up have one each, in order. */
+/* The counter of the ends with that SQLSTATE. */
 static StatCounter
 counter_of(int sqlstate)
 {
-	if (sqlstate == 0)
-		return STAT_DONE;
-	for (int n = 1; STAT_DONE + n < STAT_OTHER_ERROR; n++)
-		if (sqlstate == MAKE_SQLSTATE('R', 'C', '0', '0' + n / 10, '0' + n % 10))
-			return (StatCounter) (STAT_DONE + n);
-	return STAT_OTHER_ERROR;
+	switch (sqlstate)
+	{
+		case 0:
+			return STAT_DONE;
+#define STAT_OF_SQLSTATE(symbol, number, name)	case ERRCODE_CLARI_##symbol: return STAT_##symbol;
+			OUTCOMES(STAT_OF_SQLSTATE)
+#undef STAT_OF_SQLSTATE
+		default:
+			return STAT_OTHER_ERROR;
+	}
 }
 
 void
@@ -184,24 +190,48 @@ may_see(Oid server)
 	return access == ACLCHECK_OK;
 }
 
+static const char *const counter_columns[] = {
+#define STAT_OF_OUTCOME(symbol, number, name)	#name,
+#define STAT_COLUMN(symbol, name)	#name,
+	STAT_COUNTERS(STAT_COLUMN)
+#undef STAT_COLUMN
+#undef STAT_OF_OUTCOME
+};
+
+typedef struct StatRow
+{
+	TupleDesc	columns;
+	Datum	   *values;
+} StatRow;
+
+static void
+put_column(StatRow *row, const char *name, Datum value)
+{
+	int			column = SPI_fnumber(row->columns, name);
+
+	if (column <= 0)
+		elog(ERROR, "clari_export: clari_export_stat_counters() has no column \"%s\"", name);
+	row->values[column - 1] = value;
+}
+
 /* The servers' names are looked up unlocked, so the counters are copied. */
 static void
 put_server(ReturnSetInfo *result_info, const ServerStat *entry)
 {
 	ForeignServer *server = GetForeignServerExtended(entry->key.server, FSV_MISSING_OK);
-	Datum		values[N_STAT_COUNTERS + 2];
-	bool		nulls[N_STAT_COUNTERS + 2] = {false};
-	int			n = 0;
+	TupleDesc	columns = result_info->setDesc;
+	StatRow		row = {columns, palloc0((Size) columns->natts * sizeof(Datum))};
 
 	if (server == NULL || !may_see(server->serverid))
 		return;
-	values[n++] = DirectFunctionCall1(namein, CStringGetDatum(server->servername));
+	put_column(&row, "server", DirectFunctionCall1(namein, CStringGetDatum(server->servername)));
 	for (int i = 0; i < N_STAT_COUNTERS; i++)
-		values[n++] = i == STAT_MICROSECONDS_HELD ?
-			Float8GetDatum((double) entry->counters[i] / USECS_PER_SEC) :
-			Int64GetDatum(entry->counters[i]);
-	values[n] = TimestampTzGetDatum(entry->since);
-	tuplestore_putvalues(result_info->setResult, result_info->setDesc, values, nulls);
+		put_column(&row, counter_columns[i], i == STAT_HELD ?
+				   Float8GetDatum((double) entry->counters[i] / USECS_PER_SEC) :
+				   Int64GetDatum(entry->counters[i]));
+	put_column(&row, "stats_since", TimestampTzGetDatum(entry->since));
+	tuplestore_putvalues(result_info->setResult, columns, row.values,
+						 palloc0((Size) columns->natts * sizeof(bool)));
 }
 
 PG_FUNCTION_INFO_V1(clari_export_stat_counters);

@@ -6,22 +6,34 @@
 #define CLARI_STAT_H
 
 #include "core/instant.h"
+#include "core/outcome.h"
+
+/* Each counter by its symbol and its column in the view clari_export_stat. */
+#define STAT_COUNTERS(COUNTER) \
+	/* HTTP requests sent, and of these, status requests */ \
+	COUNTER(REQUESTS, requests) \
+	COUNTER(POLLS, polls) \
+	/* replies 429 */ \
+	COUNTER(HTTP_429, http_429) \
+	/* time that requests were held back, in microseconds */ \
+	COUNTER(HELD, seconds_held) \
+	/* jobs that Clari accepted, and of these, found after the reply was lost */ \
+	COUNTER(SUBMISSIONS, submissions) \
+	COUNTER(ADOPTIONS, adoptions) \
+	/* received, after decompression */ \
+	COUNTER(BYTES, bytes) \
+	/* how exports ended: well, as core/outcome.h lists, or by an error of PostgreSQL's */ \
+	COUNTER(DONE, done) \
+	OUTCOMES(STAT_OF_OUTCOME) \
+	COUNTER(OTHER_ERROR, other_error)
 
 typedef enum StatCounter
 {
-	STAT_REQUESTS,				/* HTTP requests sent */
-	STAT_POLLS,					/* of these, status requests */
-	STAT_HTTP_429,				/* replies 429 */
-	STAT_MICROSECONDS_HELD,		/* time that requests were held back */
-	STAT_SUBMISSIONS,			/* jobs that Clari accepted */
-	STAT_ADOPTIONS,				/* of these, found after the reply was lost */
-	STAT_BYTES,					/* received, after decompression */
-
-	/* How exports ended: well, or with SQLSTATE RC001 and up. */
-	STAT_DONE,
-	STAT_RC001, STAT_RC002, STAT_RC003, STAT_RC004, STAT_RC005, STAT_RC006,
-	STAT_RC007, STAT_RC008, STAT_RC009, STAT_RC010, STAT_RC011,
-	STAT_OTHER_ERROR,
+#define STAT_OF_OUTCOME(symbol, number, name)	STAT_##symbol,
+#define STAT_SYMBOL(symbol, name)	STAT_##symbol,
+	STAT_COUNTERS(STAT_SYMBOL)
+#undef STAT_SYMBOL
+#undef STAT_OF_OUTCOME
 	N_STAT_COUNTERS
 } StatCounter;
 

@@ -465,7 +465,7 @@ submit_refused(Export *export, Instant now)
 {
 	if (strcmp(export->error.code, CODE_QUOTA_REACHED) == 0)
 		return go_to(export, STEP_EXPLAIN_REFUSAL, now);
-	return finish(export, OUTCOME_REFUSED);
+	return finish(export, OUTCOME_BAD_REQUEST);
 }
 
 /* 425 says of itself that nothing was done; any other one that may be late does not. */
@@ -744,8 +744,8 @@ job_refused(Export *export, const Reply *reply, Instant now)
 		now < grace_end(export);
 
 	if (is_new || (export->step == STEP_FETCH && export->polls > 0))
-		return try_again(export, reply, OUTCOME_REFUSED, now);
-	return finish(export, OUTCOME_REFUSED);
+		return try_again(export, reply, OUTCOME_BAD_REQUEST, now);
+	return finish(export, OUTCOME_BAD_REQUEST);
 }
 
 /* ----------
@@ -807,7 +807,7 @@ outcome_of_failure(const Reply *reply)
 {
 	if (is_bad_delivery(reply->delivery))
 		return OUTCOME_BAD_RESPONSE;
-	return reply->http_status == HTTP_NOT_FOUND ? OUTCOME_REFUSED : OUTCOME_UNAVAILABLE;
+	return reply->http_status == HTTP_NOT_FOUND ? OUTCOME_BAD_REQUEST : OUTCOME_UNAVAILABLE;
 }
 
 static ExportAction
@@ -878,7 +878,7 @@ request_refused(Export *export, const Reply *reply, Instant now)
 		return go_to(export, STEP_STATUS, now);
 	if (strcmp(export->error.code, CODE_INVALID_JOB) == 0)
 		return job_refused(export, reply, now);
-	return finish(export, OUTCOME_REFUSED);
+	return finish(export, OUTCOME_BAD_REQUEST);
 }
 
 static bool

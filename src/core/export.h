@@ -30,6 +30,7 @@
 #include "core/instant.h"
 #include "core/job_match.h"
 #include "core/lane_rules.h"
+#include "core/outcome.h"
 #include "core/reply.h"
 #include "core/request.h"
 
@@ -85,23 +86,6 @@ typedef enum ExportStep
 
 /* A word for a step, such as "submit". */
 extern const char *export_step_name(ExportStep step);
-
-/* How a machine ended. */
-typedef enum ExportOutcome
-{
-	OUTCOME_NONE,				/* it did not end yet */
-	OUTCOME_DONE,				/* what the goal says */
-	OUTCOME_NOT_AUTHORIZED,
-	OUTCOME_REFUSED,
-	OUTCOME_RATE_LIMITED,
-	OUTCOME_QUEUE_FULL,
-	OUTCOME_QUOTA_EXHAUSTED,
-	OUTCOME_JOB_FAILED,
-	OUTCOME_POLL_TIMEOUT,
-	OUTCOME_BAD_RESPONSE,
-	OUTCOME_UNAVAILABLE,
-	OUTCOME_SUBMISSION_UNKNOWN,
-} ExportOutcome;
 
 typedef struct ExportAction
 {

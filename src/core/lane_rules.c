@@ -20,37 +20,6 @@
 
 #include <stddef.h>
 
-const char *
-hold_reason_name(HoldReason reason)
-{
-	switch (reason)
-	{
-		case HOLD_NONE:
-			return "none";
-		case HOLD_RATE_LIMITED:
-			return "rate limited";
-		case HOLD_QUEUE_FULL:
-			return "job queue full";
-		case HOLD_QUOTA:
-			return "monthly quota used up";
-		case HOLD_UNAVAILABLE:
-			return "Clari unavailable";
-		case HOLD_PACE:
-			return "requests per second";
-		case HOLD_INTERVAL:
-			return "pause between exports";
-		case HOLD_LANE_IN_USE:
-			return "another export is running";
-		case HOLD_UNKNOWN_SUBMISSION:
-			return "another submission is under way";
-		case HOLD_PAUSED:
-			return "paused";
-		case HOLD_DATABASE_ERROR:
-			return "database error";
-	}
-	return "unknown";
-}
-
 static LaneVerdict
 verdict(HoldReason reason, Instant until)
 {

@@ -14,26 +14,8 @@
 #include <stdint.h>
 
 #include "core/backoff.h"
+#include "core/hold_reason.h"
 #include "core/instant.h"
-
-/* Why something waits. */
-typedef enum HoldReason
-{
-	HOLD_NONE,
-	HOLD_RATE_LIMITED,			/* Clari answered 429 */
-	HOLD_QUEUE_FULL,			/* no free concurrent export at Clari */
-	HOLD_QUOTA,					/* the monthly quota is used up or reserved */
-	HOLD_UNAVAILABLE,			/* Clari cannot be reached */
-	HOLD_PACE,					/* max_requests_per_second */
-	HOLD_INTERVAL,				/* submit_interval after the last export */
-	HOLD_LANE_IN_USE,			/* max_concurrent_exports are running */
-	HOLD_UNKNOWN_SUBMISSION,	/* another submission's fate is not known yet */
-	HOLD_PAUSED,				/* the server's option paused */
-	HOLD_DATABASE_ERROR,		/* the row cannot be written just now */
-} HoldReason;
-
-/* A few words, as clari_export_request.hold_reason shows them. */
-extern const char *hold_reason_name(HoldReason reason);
 
 /* The options of a server that concern its lanes. */
 typedef struct LaneLimits

@@ -318,7 +318,7 @@ cannot_cancel_an_unknown_job(void **state)
 {
 	VirtualClari *clari = *state;
 
-	run(clari, GOAL_CANCEL, "1", OUTCOME_REFUSED);
+	run(clari, GOAL_CANCEL, "1", OUTCOME_BAD_REQUEST);
 	check_sequence(clari, "c");
 	assert_string_equal(clari->export.error.code, "invalid_jobId");
 }
@@ -504,7 +504,7 @@ stops_polling_an_unknown_job(void **state)
 {
 	VirtualClari *clari = *state;
 
-	run(clari, GOAL_POLL, "1", OUTCOME_REFUSED);
+	run(clari, GOAL_POLL, "1", OUTCOME_BAD_REQUEST);
 	check_sequence(clari, "p");
 	assert_string_equal(clari->export.error.code, "invalid_jobId");
 }
@@ -544,15 +544,15 @@ check_refusal(VirtualClari *clari, const Refusal *refusal)
 	}
 
 REFUSAL_TEST(is_refused_an_unknown_forecast, 400,
-			 "{\"code\":\"no_such_forecast_config\",\"message\":\"m\"}", "no_such_forecast_config", OUTCOME_REFUSED)
+			 "{\"code\":\"no_such_forecast_config\",\"message\":\"m\"}", "no_such_forecast_config", OUTCOME_BAD_REQUEST)
 REFUSAL_TEST(is_refused_a_missing_forecast_id, 400,
-			 "{\"errors\":[{\"status\":400,\"code\":\"missing_forecast_id\"}]}", "missing_forecast_id", OUTCOME_REFUSED)
-REFUSAL_TEST(is_refused_an_unsupported_type, 400, "{\"code\":\"type_not_supported\"}", "type_not_supported", OUTCOME_REFUSED)
-REFUSAL_TEST(is_refused_a_bad_request, 400, "{\"code\":\"bad_request\"}", "bad_request", OUTCOME_REFUSED)
-REFUSAL_TEST(is_refused_with_a_message_alone, 400, "{\"message\":\"Bad Request\"}", "", OUTCOME_REFUSED)
-REFUSAL_TEST(is_refused_without_words, 404, "", "", OUTCOME_REFUSED)
-REFUSAL_TEST(is_redirected, 302, "", "", OUTCOME_REFUSED)
-REFUSAL_TEST(is_offered_choices, 300, "", "", OUTCOME_REFUSED)
+			 "{\"errors\":[{\"status\":400,\"code\":\"missing_forecast_id\"}]}", "missing_forecast_id", OUTCOME_BAD_REQUEST)
+REFUSAL_TEST(is_refused_an_unsupported_type, 400, "{\"code\":\"type_not_supported\"}", "type_not_supported", OUTCOME_BAD_REQUEST)
+REFUSAL_TEST(is_refused_a_bad_request, 400, "{\"code\":\"bad_request\"}", "bad_request", OUTCOME_BAD_REQUEST)
+REFUSAL_TEST(is_refused_with_a_message_alone, 400, "{\"message\":\"Bad Request\"}", "", OUTCOME_BAD_REQUEST)
+REFUSAL_TEST(is_refused_without_words, 404, "", "", OUTCOME_BAD_REQUEST)
+REFUSAL_TEST(is_redirected, 302, "", "", OUTCOME_BAD_REQUEST)
+REFUSAL_TEST(is_offered_choices, 300, "", "", OUTCOME_BAD_REQUEST)
 REFUSAL_TEST(is_not_authorized_with_a_bad_key, 401, "{\"message\":\"Unauthorized\"}", "", OUTCOME_NOT_AUTHORIZED)
 REFUSAL_TEST(is_not_authorized_without_optin, 401, "{\"code\":\"no_optin\"}", "no_optin", OUTCOME_NOT_AUTHORIZED)
 REFUSAL_TEST(is_not_authorized_by_403, 403, "<html>", "", OUTCOME_NOT_AUTHORIZED)
@@ -563,7 +563,7 @@ is_redirected_from_a_status(void **state)
 	VirtualClari *clari = *state;
 
 	virtual_clari_always(clari, REQUEST_STATUS, answer_http(300, ""));
-	run(clari, GOAL_POLL, "1", OUTCOME_REFUSED);
+	run(clari, GOAL_POLL, "1", OUTCOME_BAD_REQUEST);
 	check_sequence(clari, "p");
 }
 
@@ -645,7 +645,7 @@ gives_up_a_result_that_never_comes(void **state)
 
 	clari->rules.max_attempts = 4;
 	virtual_clari_always(clari, REQUEST_RESULT, answer_http(400, "{\"code\":\"invalid_jobId\"}"));
-	run_export(clari, OUTCOME_REFUSED);
+	run_export(clari, OUTCOME_BAD_REQUEST);
 	check_sequence(clari, "jSpppprrrr");
 }
 
@@ -655,7 +655,7 @@ is_refused_the_result_of_a_running_job(void **state)
 	VirtualClari *clari = *state;
 	const char *job_id = virtual_clari_add_job(clari, "FORECAST", OUR_FILE);
 
-	run(clari, GOAL_RESULT, job_id, OUTCOME_REFUSED);
+	run(clari, GOAL_RESULT, job_id, OUTCOME_BAD_REQUEST);
 	check_sequence(clari, "r");
 }
 

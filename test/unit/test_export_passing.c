@@ -127,7 +127,7 @@ takes_a_404_with_a_code_for_clari_s_own(void **state)
 	VirtualClari *clari = *state;
 
 	virtual_clari_next(clari, REQUEST_STATUS, answer_http(404, "{\"code\":\"no_such_job\"}"));
-	run_export(clari, OUTCOME_REFUSED);
+	run_export(clari, OUTCOME_BAD_REQUEST);
 	check_sequence(clari, "jSp");
 }
 
@@ -137,7 +137,7 @@ takes_a_redirect_for_an_end(void **state)
 	VirtualClari *clari = *state;
 
 	virtual_clari_next(clari, REQUEST_STATUS, answer_http(302, ""));
-	run_export(clari, OUTCOME_REFUSED);
+	run_export(clari, OUTCOME_BAD_REQUEST);
 	check_sequence(clari, "jSp");
 }
 
@@ -148,7 +148,7 @@ does_not_wait_for_a_job_that_was_never_seen(void **state)
 	VirtualClari *clari = *state;
 
 	virtual_clari_always(clari, REQUEST_STATUS, answer_http(404, ""));
-	run(clari, GOAL_POLL, "1", OUTCOME_REFUSED);
+	run(clari, GOAL_POLL, "1", OUTCOME_BAD_REQUEST);
 	check_sequence(clari, "p");
 }
 
@@ -194,7 +194,7 @@ gives_up_a_job_that_is_not_known_after_the_grace(void **state)
 	VirtualClari *clari = *state;
 
 	forget_the_job(clari, 7);
-	run_export(clari, OUTCOME_REFUSED);
+	run_export(clari, OUTCOME_BAD_REQUEST);
 	check_sequence(clari, "jSpppppp");
 	assert_string_equal(clari->export.error.code, "invalid_jobId");
 	assert_true(clari->now >= VIRTUAL_START + SECONDS(60));
@@ -227,7 +227,7 @@ grants_a_job_that_was_given_up_no_grace(void **state)
 	VirtualClari *clari = *state;
 
 	forget_the_job(clari, 1);
-	resume_job(clari, true, OUTCOME_REFUSED);
+	resume_job(clari, true, OUTCOME_BAD_REQUEST);
 	check_sequence(clari, "p");
 }
 

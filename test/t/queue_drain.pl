@@ -55,8 +55,8 @@ is(states(@requests), 'done done done', 'a hold does not count, and is waited fo
 
 $sim->reset({ job => ENDLESS });
 my $running = $test->enqueue;
-drain(q{max_runtime => '300 ms'});
-is(states($running), 'running', 'max_runtime ends it; the job goes on');
+$test->await('max_runtime to end a drain while its job goes on',
+	sub { drain(q{max_runtime => '300 ms'}); return states($running) eq 'running' });
 $sim->finish_job($test->request($running)->{job_id});
 drain;
 is(states($running), 'done', 'and is found again by the next one');

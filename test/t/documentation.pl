@@ -1,0 +1,138 @@
+# documentation.pl - the SQL of the documentation runs
+#
+# psql reads each document with all but its blocks of SQL left blank, so that an error names the line that it is in.
+# A block runs as the role analyst, who has no more rights than the documents give, and as the superuser where its
+# fence says "sql superuser". Where psql's output follows, it must have the columns that the block returns.
+
+use strict;
+use warnings;
+
+use File::Basename qw(dirname);
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+use ClariTest;
+
+my $top       = dirname(__FILE__) . '/../..';
+my @documents = ('README.md', map { s{.*/docs/}{docs/}r } sort glob "$top/docs/*.md");
+
+# What a reader brings along: a database, a role, pg_cron, and a Clari whose jobs take no time.
+my $test      = ClariTest->new('documentation', conf => "clari_export.databases = 'company'");
+my $node      = $test->node;
+my $superuser = $node->safe_psql('postgres', 'SELECT current_user');
+my $key_file  = $node->basedir . '/clari.key';
+my %options   = (%ClariTest::FAST_OPTIONS, $test->where_clari_is);
+my $options   = join ', ', map { "$_ '$options{$_}'" } sort keys %options;
+
+$node->safe_psql('postgres', 'CREATE DATABASE company; CREATE ROLE analyst LOGIN');
+$node->safe_psql('company',  'CREATE SCHEMA AUTHORIZATION analyst');
+append_to_file($key_file, "demo-key\n");
+stand_in_for_pg_cron();
+
+# It notes what is scheduled; the test runs that afterwards. queue_cron.pl has the real one.
+sub stand_in_for_pg_cron
+{
+	$node->safe_psql('company', q{
+		CREATE SCHEMA cron;
+		GRANT USAGE ON SCHEMA cron TO analyst;
+		CREATE TABLE cron.job (jobid bigint GENERATED ALWAYS AS IDENTITY, command text);
+		CREATE FUNCTION cron.schedule(job_name text, schedule text, command text) RETURNS bigint
+			SECURITY DEFINER LANGUAGE sql AS 'INSERT INTO cron.job (command) VALUES ($3) RETURNING jobid'});
+	return;
+}
+
+# What a reader puts in: the simulated Clari for the real one, and a key.
+sub filled_in
+{
+	my ($line) = @_;
+	$line =~ s/(CREATE SERVER \w+ FOREIGN DATA WRAPPER clari_export);/$1 OPTIONS ($options);/;
+	$line =~ s/(api_key) '…'/$1 'demo-key'/;
+	$line =~ s/(api_key_file) '[^']*'/$1 '$key_file'/;
+	return $line;
+}
+
+# The blocks of a document: the lines of their fences, who runs them, their SQL, and the columns of the output shown.
+sub blocks
+{
+	my (@lines) = @_;
+	my (@blocks, $block);
+	for my $n (1 .. @lines)
+	{
+		my $line = $lines[ $n - 1 ];
+		if ($block && !$block->{end})
+		{
+			$block->{end} = $n if $line eq '```';
+			push @{ $block->{sql} }, filled_in($line) unless $block->{end};
+		}
+		elsif ($line =~ /^```sql( superuser)?$/)
+		{
+			$block = { line => $n, role => $1 ? $superuser : 'analyst', sql => [] };
+			push @blocks, $block;
+		}
+		elsif ($block && $n == $block->{end} + 3 && $lines[ $n - 3 ] eq '```' && $line =~ /^-[-+]*$/)
+		{
+			$block->{columns} = columns($lines[ $n - 2 ]);
+		}
+	}
+	return @blocks;
+}
+
+# A line of a table's head as a list of names.
+sub columns
+{
+	my ($head) = @_;
+	return join ', ', map { s/^\s+|\s+$//gr } split /\|/, $head;
+}
+
+# The same number of lines, as psql is to read them; the lines of the fences say who runs a block, and where it begins.
+sub script
+{
+	my ($n_lines, @blocks) = @_;
+	my @script = ('') x $n_lines;
+	for my $block (@blocks)
+	{
+		$script[ $block->{line} - 1 ] = "\\connect - $block->{role} \\\\ \\echo block $block->{line}";
+		@script[ $block->{line} .. $block->{end} - 2 ] = @{ $block->{sql} };
+	}
+	return join "\n", @script, '';
+}
+
+sub run_document
+{
+	my ($document) = @_;
+	my @lines  = split /\n/, slurp_file("$top/$document");
+	my @blocks = blocks(@lines);
+	my $file   = $node->basedir . '/' . $document =~ s/\W/_/gr . '.sql';
+
+	append_to_file($file, script(scalar @lines, @blocks));
+	my ($output, $errors) = run_command(
+		[ 'psql', '--no-psqlrc', '--quiet', '--dbname' => $node->connstr('company'), '--file' => $file ]);
+	my (undef, %output) = split /^block (\d+)$/m, $output, -1;
+	test_block($document, $_, $output{ $_->{line} }, $errors) for @blocks;
+	return;
+}
+
+sub test_block
+{
+	my ($document, $block, $output, $errors) = @_;
+	my $where = "$document:$block->{line}";
+	my @wrong = grep { /^psql:[^:]*:(\d+): (?:ERROR|FATAL|error|\\)/ && $1 >= $block->{line} && $1 <= $block->{end} }
+	  split /\n/, $errors;
+	push @wrong, 'psql did not get there' unless defined $output;
+	is("@wrong", '', "$where runs") or diag $errors;
+	return unless defined $block->{columns};
+	my @heads = ($output // '') =~ /^(.*)\n-[-+]*\n/gm;
+	is(@heads ? columns($heads[-1]) : '', $block->{columns}, "$where returns the columns that it shows");
+	return;
+}
+
+run_document($_) for @documents;
+
+# What was scheduled, each as a statement of its own.
+my $session = $test->new_session(database => 'company', user => 'analyst');
+for my $command (split /\n/, $node->safe_psql('company', q{SELECT regexp_replace(command, '\s+', ' ', 'g') FROM cron.job}))
+{
+	is($session->run($command)->{message}, undef, "scheduled: $command");
+}
+
+done_testing();

@@ -1,0 +1,63 @@
+"""What people use today: a script that submits an export, sleeps between its polls, and fetches the result.
+
+reference_client.py BASE_URL COUNT BASE_DELAY MULTIPLIER MAX_DELAY: makes COUNT exports, one after the other, with the
+delays in seconds, and prints the milliseconds of CPU of each and the polls of each.
+"""
+
+import json
+import resource
+import sys
+import time
+
+import requests
+
+
+class Clari:
+    def __init__(self, base_url, base_delay, multiplier, max_delay):
+        self.base_url = base_url
+        self.delays = (base_delay, multiplier, max_delay)
+        self.polls = 0
+        self.session = requests.Session()
+        self.session.headers["apikey"] = "demo-key"
+
+    def ask(self, method, path, **arguments):
+        response = self.session.request(method, self.base_url + path, timeout=60, **arguments)
+        response.raise_for_status()
+        return response.json()
+
+    def poll(self, job_id):
+        base_delay, multiplier, max_delay = self.delays
+        delay = base_delay
+        time.sleep(delay)
+        while True:
+            self.polls += 1
+            job = self.ask("GET", f"/export/jobs/{job_id}")
+            if job["status"] == "DONE":
+                return
+            time.sleep(min(delay, max_delay))
+            delay *= multiplier
+
+    def export(self):
+        job_id = self.ask("POST", "/export/forecast/net_arr", json={"timePeriod": "2026_Q3"})["jobId"]
+        self.poll(job_id)
+        return self.ask("GET", f"/export/jobs/{job_id}/results")
+
+
+def cpu_seconds():
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def main(base_url, count, *delays):
+    count = int(count)
+    clari = Clari(base_url, *map(float, delays))
+    clari.export()
+    clari.polls = 0
+    before = cpu_seconds()
+    with open("/dev/null", "w") as file:
+        for _ in range(count):
+            file.write(json.dumps(clari.export()))
+    print((cpu_seconds() - before) * 1000 / count, clari.polls / count)
+
+
+main(*sys.argv[1:])

@@ -69,16 +69,29 @@ not_storable(const ErrorData *error)
 	return failure;
 }
 
+static Jsonb *
+copy_jsonb(const Jsonb *jsonb)
+{
+	return memcpy(palloc(VARSIZE(jsonb)), jsonb, VARSIZE(jsonb));
+}
+
+/* Parsing takes many times the text, and is forgotten at once. */
 Jsonb *
 result_to_jsonb(const Reply *reply, Failure **failure)
 {
 	MemoryContext context = CurrentMemoryContext;
+	MemoryContext parsing = AllocSetContextCreate(context, "clari_export parsing", ALLOCSET_DEFAULT_SIZES);
 	Jsonb	   *volatile result = NULL;
 
 	*failure = NULL;
 	PG_TRY();
 	{
-		result = parse_body(reply);
+		Jsonb	   *parsed;
+
+		MemoryContextSwitchTo(parsing);
+		parsed = parse_body(reply);
+		MemoryContextSwitchTo(context);
+		result = copy_jsonb(parsed);
 	}
 	PG_CATCH();
 	{
@@ -87,11 +100,15 @@ result_to_jsonb(const Reply *reply, Failure **failure)
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
 		if (!is_error_of_the_data(error->sqlerrcode))
+		{
+			MemoryContextDelete(parsing);
 			PG_RE_THROW();
+		}
 		FlushErrorState();
 		*failure = not_storable(error);
 	}
 	PG_END_TRY();
+	MemoryContextDelete(parsing);
 	return result;
 }
 

@@ -13,6 +13,7 @@
 #include "engine.h"
 #include "fault.h"
 #include "result.h"
+#include "settings.h"
 #include "stat.h"
 #include "value.h"
 #include "wait_event.h"
@@ -24,12 +25,16 @@
 static int	compare_times(const pairingheap_node *a, const pairingheap_node *b, void *arg);
 
 /*
- * A task waits for a moment, for its lane, or for its transfer, which knows
- * whose it is. Nothing that happens costs a look at more than the tasks that
+ * A task waits for a moment, for its lane, for room for its result, or for its
+ * transfer, which knows whose it is. Nothing that happens costs a look at more than the tasks that
  * it concerns.
  */
 static pairingheap waiting = {.ph_compare = compare_times}; /* the first is on top */
 static dlist_head held = DLIST_STATIC_INIT(held);
+static dlist_head without_room = DLIST_STATIC_INIT(without_room);
+
+/* What clari_export.max_memory allows. */
+static Room room;
 
 bool
 task_is_finished(const Task *task)
@@ -55,6 +60,8 @@ drop_transfer(Task *task)
 {
 	transfer_free(task->transfer);
 	task->transfer = NULL;
+	if (task->result == NULL)
+		share_close(&task->share);
 }
 
 /* Whether the job of a task with a place has come to its end. */
@@ -91,11 +98,13 @@ wait_for_time(Task *task)
 	stop_waiting(task);
 	if (task->action.finished || (task->transfer != NULL && transfer_reply(task->transfer) == NULL))
 		return;
-	if (task->held_since != 0)
+	if (task->lacks_room || task->held_since != 0)
 	{
-		dlist_push_tail(&held, &task->held_node);
+		dlist_push_tail(task->lacks_room ? &without_room : &held, &task->held_node);
 		task->is_held = true;
 	}
+	if (task->lacks_room)
+		return;
 	/* Lanes say when to ask again; never so often that nothing else is done. */
 	task->look_at = task->held_since != 0 ? Max(task->due, clock_now() + SHORTEST_HOLD) :
 		task->action.not_before;
@@ -113,6 +122,7 @@ release_task(void *arg)
 
 	stop_waiting(task);
 	drop_transfer(task);
+	share_close(&task->share);
 	lane_close(&task->ticket, export_ended(task));
 	export_free(&task->export);
 }
@@ -173,6 +183,7 @@ start_transfer(Task *task)
 		.timeout = account->request_timeout,
 		.timeout_is_idle = kind == REQUEST_RESULT,
 		.max_reply_size = kind == REQUEST_RESULT ? account->max_result_size : (int64) request_reply_limit(kind),
+		.max_refusal_size = REPLY_LIMIT,
 		.fresh_connection = kind == REQUEST_SUBMIT,
 		.owner = task,
 	};
@@ -188,7 +199,13 @@ start_transfer(Task *task)
 		request.body = REQUEST_CANCEL_BODY;
 
 	drop_transfer(task);
+	if (kind == REQUEST_RESULT)
+	{
+		share_open(&task->share, &room);
+		request.share = &task->share;
+	}
 	task->transfer = transfer_start(&request);
+	task->sent = kind;
 	stat_add(account->server_id, STAT_REQUESTS, 1);
 	if (kind == REQUEST_STATUS)
 		stat_add(account->server_id, STAT_POLLS, 1);
@@ -245,6 +262,9 @@ try_to_send(Task *task, Instant now)
 	if (task->transfer != NULL && transfer_reply(task->transfer) == NULL)
 		return;
 
+	task->lacks_room = task->action.request == REQUEST_RESULT && !room_admits(&room);
+	if (task->lacks_room)
+		return;
 	verdict = ask_lane(task);
 	if (verdict.reason != HOLD_NONE)
 	{
@@ -390,6 +410,17 @@ read_result(Task *task, RequestKind request, const Reply *reply)
 	return task->hooks->read_result(task, reply);
 }
 
+/* A result is stored from what was read: its text goes at once. */
+static void
+settle_result(Task *task)
+{
+	transfer_forget_body(task->transfer);
+	if (task->result != NULL)
+		share_settle(&task->share, VARSIZE(task->result));
+	else
+		share_close(&task->share);
+}
+
 /* A key shorter than this is a part of ordinary words. */
 #define SHORTEST_HIDDEN_KEY	4
 
@@ -442,6 +473,8 @@ take_reply(Task *task, const Reply *reply)
 		ereport(WARNING,
 				(errmsg("Clari asked for a wait of more than a day"),
 				 errdetail("It is taken for a day.")));
+	if (known.reading != RESULT_NOT_READ)
+		settle_result(task);
 	if (!task->action.finished)
 		drop_transfer(task);
 
@@ -540,20 +573,28 @@ advance_tasks(void)
 	return any_news;
 }
 
-/* A lane changed: whoever is held may go. */
+/* What the tasks of a list wait for has changed: whoever is held may go. */
 static bool
-advance_held(void)
+advance_all(dlist_head *list)
 {
 	bool		any_news = false;
 	int			n = 0;
 	dlist_iter	iter;
 
-	dlist_foreach(iter, &held)
+	dlist_foreach(iter, list)
 		n++;
 	/* Those that are held again stand at the end then. */
-	while (n-- > 0 && !dlist_is_empty(&held))
-		any_news |= look_at(dlist_head_element(Task, held_node, &held));
+	while (n-- > 0 && !dlist_is_empty(list))
+		any_news |= look_at(dlist_head_element(Task, held_node, list));
 	return any_news;
+}
+
+/* Those whose results have begun to arrive go before others. */
+static bool
+use_room(void)
+{
+	transfers_resume();
+	return advance_all(&without_room);
 }
 
 /* What the process mainly waits for. */
@@ -576,11 +617,14 @@ engine_step(Instant until, bool watch_lanes)
 {
 	const Task *first;
 
+	room_set_limit(&room, settings_max_memory());
 	if (advance_tasks())
+		return;
+	if (room_has_news(&room) && use_room())
 		return;
 
 	/* A place may have become free since we asked: ask once more. */
-	if (lane_woke_us() && (advance_held() || watch_lanes))
+	if (lane_woke_us() && (advance_all(&held) || watch_lanes))
 		return;
 
 	first = first_in_time();

@@ -15,6 +15,7 @@
 
 #include "account.h"
 #include "core/export.h"
+#include "core/room.h"
 #include "failure.h"
 #include "http.h"
 #include "lane.h"
@@ -65,7 +66,8 @@ struct Task
 	bool		has_time;		/* it is in there */
 	Instant		look_at;		/* that moment */
 	dlist_node	held_node;		/* among those that their lanes hold */
-	bool		is_held;		/* it is in there */
+	bool		is_held;		/* it is in there, or in the next */
+	bool		lacks_room;		/* it waits for room for its result instead */
 	MemoryContext context;		/* of the task and all it needs */
 
 	Export		export;
@@ -82,10 +84,12 @@ struct Task
 	bool		hold_reported;
 	Transfer   *transfer;		/* NULL between requests; the last one's stays
 								 * when the task is finished */
+	RequestKind sent;			/* the last request that was sent */
 	bool		warned_of_status;
 
 	Jsonb	   *result;			/* what was read, in the task's context */
-	Failure    *result_failure; /* or why it was not */
+	Share		share;			/* the memory it takes, as text and then as jsonb */
+	Failure    *result_failure; /* or why it was not read */
 };
 
 /*

@@ -46,6 +46,11 @@
 #define FIRST_BODY_SIZE		8192
 #define LONGEST_SLEEP		SECONDS(3600)	/* of one system call */
 #define EVENTS_AT_ONCE		16
+#define ROUNDS_OF_EVENTS	256
+
+/* Of all headers of a reply, those of interim ones included. */
+#define MAX_HEADERS_SIZE	(64 * 1024)
+#define MAX_HEADERS			256
 
 /* Of a transfer whose time-out counts from the last byte: no drip lasts for ever. */
 #define LONGEST_TRANSFER	SECONDS(3600)
@@ -64,7 +69,16 @@ struct Transfer
 	size_t		body_size;
 	size_t		body_allocated;
 	size_t		max_size;
+	size_t		max_refusal_size;
 	bool		too_large;
+	size_t		headers_size;
+	int			n_headers;
+
+	Share	   *share;			/* NULL: it never waits for room */
+	dlist_node	paused_node;	/* in paused */
+	bool		is_paused;		/* it is in there */
+	Instant		paused_at;
+
 	bool		out_of_memory;
 
 	Instant		deadline;
@@ -83,6 +97,7 @@ static int	compare_deadlines(const pairingheap_node *a, const pairingheap_node *
 /* The transfer with the first deadline is on top. */
 static pairingheap running = {.ph_compare = compare_deadlines};
 static dlist_head finished = DLIST_STATIC_INIT(finished);
+static dlist_head paused = DLIST_STATIC_INIT(paused);
 static CURL *kept_handles[KEPT_HANDLES];
 static int	n_kept_handles = 0;
 
@@ -214,17 +229,46 @@ make_room(Transfer *transfer, size_t needed)
 	return true;
 }
 
+static long
+http_status_of(const Transfer *transfer)
+{
+	long		http_status = 0;
+
+	curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &http_status);
+	return http_status;
+}
+
+static bool
+is_refusal(const Transfer *transfer)
+{
+	return http_status_of(transfer) != 200;
+}
+
+/* Stop reading until there is room. What libcurl has read comes again then. */
+static size_t
+pause_transfer(Transfer *transfer)
+{
+	transfer->is_paused = true;
+	transfer->paused_at = clock_now();
+	dlist_push_tail(&paused, &transfer->paused_node);
+	return CURL_WRITEFUNC_PAUSE;
+}
+
 static size_t
 write_callback(char *data, size_t size, size_t n, void *context)
 {
 	Transfer   *transfer = context;
+	size_t		max_size = is_refusal(transfer) ?
+		Min(transfer->max_size, transfer->max_refusal_size) : transfer->max_size;
 
 	n *= size;
-	if (transfer->body_size + n > transfer->max_size)
+	if (transfer->body_size + n > max_size)
 	{
 		transfer->too_large = true;
 		return 0;
 	}
+	if (transfer->share != NULL && !share_grow(transfer->share, transfer->body_size + n))
+		return pause_transfer(transfer);
 	if (!make_room(transfer, transfer->body_size + n + 1))
 	{
 		transfer->out_of_memory = true;
@@ -233,6 +277,16 @@ write_callback(char *data, size_t size, size_t n, void *context)
 	memcpy(transfer->body + transfer->body_size, data, n);
 	transfer->body_size += n;
 	return n;
+}
+
+/* libcurl keeps every header: no reply is given more than an honest one needs. */
+static size_t
+header_callback(char *data pg_attribute_unused(), size_t size, size_t n, void *context)
+{
+	Transfer   *transfer = context;
+
+	transfer->headers_size += size * n;
+	return transfer->headers_size > MAX_HEADERS_SIZE || ++transfer->n_headers > MAX_HEADERS ? 0 : size * n;
 }
 
 /* ----------
@@ -367,6 +421,8 @@ set_rules(CURL *easy, const HttpRequest *request)
 		curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https,http") == CURLE_OK &&
 		curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK &&
 		curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_HTTP09_ALLOWED, 0L) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long) ROOM_READ_SIZE) == CURLE_OK &&
 		curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1) == CURLE_OK &&
 		curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2) == CURLE_OK &&
 		curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "") == CURLE_OK &&
@@ -395,6 +451,8 @@ set_callbacks(Transfer *transfer)
 		curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error) == CURLE_OK &&
 		curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, write_callback) == CURLE_OK &&
 		curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, header_callback) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer) == CURLE_OK &&
 		curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket_callback) == CURLE_OK &&
 		curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, close_socket_callback) == CURLE_OK;
 }
@@ -422,6 +480,8 @@ transfer_start(const HttpRequest *request)
 	if (transfer == NULL)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 	transfer->max_size = (size_t) request->max_reply_size;
+	transfer->max_refusal_size = (size_t) request->max_refusal_size;
+	transfer->share = request->share;
 	transfer->timeout = request->timeout;
 	transfer->timeout_is_idle = request->timeout_is_idle;
 	transfer->deadline = clock_now() + request->timeout;
@@ -449,14 +509,12 @@ static Delivery
 failed_delivery(Transfer *transfer, CURLcode code)
 {
 	long		bytes_sent = 0;
-	long		http_status = 0;
 
 	curl_easy_getinfo(transfer->easy, CURLINFO_REQUEST_SIZE, &bytes_sent);
-	curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &http_status);
 
 	if (transfer->too_large)
 		return DELIVERY_TOO_LARGE;
-	if (http_status > 0 && bytes_sent > 0)
+	if (http_status_of(transfer) > 0 && bytes_sent > 0)
 		return DELIVERY_CUT_SHORT;
 	if (bytes_sent > 0)
 		return DELIVERY_LOST;
@@ -509,21 +567,33 @@ read_date(CURL *easy)
 	return date / MILLISECONDS(1);
 }
 
+static void
+forget_pause(Transfer *transfer)
+{
+	if (transfer->is_paused)
+		dlist_delete(&transfer->paused_node);
+	transfer->is_paused = false;
+}
+
 /* Fill in the reply; code is libcurl's verdict. */
 static void
 end_transfer(Transfer *transfer, CURLcode code)
 {
 	Reply	   *reply = &transfer->reply;
-	long		http_status = 0;
 
-	curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &http_status);
+	/* A refusal is one without its words, too. */
+	if (transfer->too_large && is_refusal(transfer))
+	{
+		transfer->body_size = 0;
+		code = CURLE_OK;
+	}
 	if (code == CURLE_OK && transfer->body == NULL && !make_room(transfer, 1))
 		transfer->out_of_memory = true;
 	if (code == CURLE_OK && !transfer->out_of_memory)
 		transfer->body[transfer->body_size] = '\0';
 
 	reply->delivery = code == CURLE_OK ? DELIVERY_REPLIED : failed_delivery(transfer, code);
-	reply->http_status = (int) http_status;
+	reply->http_status = (int) http_status_of(transfer);
 	reply->body = reply->delivery == DELIVERY_REPLIED && transfer->body != NULL ? transfer->body : "";
 	reply->body_size = reply->delivery == DELIVERY_REPLIED ? transfer->body_size : 0;
 	reply->retry_after = read_retry_after(transfer->easy);
@@ -531,6 +601,7 @@ end_transfer(Transfer *transfer, CURLcode code)
 	if (transfer->error[0] == '\0')
 		strlcpy(transfer->error, curl_easy_strerror(code), CURL_ERROR_SIZE);
 	transfer->finished = true;
+	forget_pause(transfer);
 	pairingheap_remove(&running, &transfer->by_deadline);
 	transfer->to_be_told = true;
 	dlist_push_tail(&finished, &transfer->node);
@@ -562,12 +633,10 @@ transfer_next_finished(void)
 static bool
 was_not_asked_for(const Transfer *transfer)
 {
-	long		http_status = 0;
 	long		connections = 1;
 
-	curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &http_status);
 	curl_easy_getinfo(transfer->easy, CURLINFO_NUM_CONNECTS, &connections);
-	return http_status == 408 && connections == 0;
+	return http_status_of(transfer) == 408 && connections == 0;
 }
 
 /* Send a request again, on a connection of its own: at most once. */
@@ -576,6 +645,8 @@ send_again(Transfer *transfer)
 {
 	curl_multi_remove_handle(multi, transfer->easy);
 	transfer->body_size = 0;
+	transfer->headers_size = 0;
+	transfer->n_headers = 0;
 	transfer->error[0] = '\0';
 	return curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK &&
 		curl_multi_add_handle(multi, transfer->easy) == CURLM_OK;
@@ -606,23 +677,34 @@ collect_finished(void)
 	return any;
 }
 
+static void
+set_deadline(Transfer *transfer, Instant deadline)
+{
+	pairingheap_remove(&running, &transfer->by_deadline);
+	transfer->deadline = deadline;
+	pairingheap_add(&running, &transfer->by_deadline);
+}
+
 /*
  * A transfer has reached its deadline. One that may take long as long as
- * bytes arrive gets a new one if they did.
+ * bytes arrive gets a new one if they did, or if we do not let them.
  */
 static bool
 expire(Transfer *transfer, Instant now)
 {
 	curl_off_t	received = 0;
 
+	if (transfer->is_paused)
+	{
+		set_deadline(transfer, now + transfer->timeout);
+		return false;
+	}
 	if (transfer->timeout_is_idle)
 		curl_easy_getinfo(transfer->easy, CURLINFO_SIZE_DOWNLOAD_T, &received);
 	if (received > transfer->bytes_at_deadline && now < transfer->last_deadline)
 	{
 		transfer->bytes_at_deadline = received;
-		pairingheap_remove(&running, &transfer->by_deadline);
-		transfer->deadline = instant_earlier(now + transfer->timeout, transfer->last_deadline);
-		pairingheap_add(&running, &transfer->by_deadline);
+		set_deadline(transfer, instant_earlier(now + transfer->timeout, transfer->last_deadline));
 		return false;
 	}
 	curl_multi_remove_handle(multi, transfer->easy);
@@ -671,6 +753,7 @@ transfer_free(Transfer *transfer)
 	}
 	forget_key(transfer);
 
+	forget_pause(transfer);
 	if (!transfer->finished)
 		pairingheap_remove(&running, &transfer->by_deadline);
 	if (transfer->to_be_told)
@@ -688,6 +771,16 @@ transfer_reply(const Transfer *transfer)
 				 errmsg("out of memory"),
 				 errdetail("A reply of more than %zu bytes could not be stored.", transfer->body_size)));
 	return transfer->finished ? &transfer->reply : NULL;
+}
+
+void
+transfer_forget_body(Transfer *transfer)
+{
+	free(transfer->body);
+	transfer->body = NULL;
+	transfer->body_size = 0;
+	transfer->reply.body = "";
+	transfer->reply.body_size = 0;
 }
 
 const char *
@@ -712,6 +805,77 @@ run_libcurl(curl_socket_t fd, int what)
 	restore_signals(before);
 }
 
+/*
+ * The time of its pause does not count. What libcurl has kept goes through
+ * write_callback(); if that refuses it, libcurl itself would go on.
+ */
+static void
+resume(Transfer *transfer)
+{
+	Instant		now = clock_now();
+	sigset_t	before;
+	CURLcode	code;
+
+	forget_pause(transfer);
+	transfer->last_deadline += now - transfer->paused_at;
+	set_deadline(transfer, instant_earlier(now + transfer->timeout, transfer->last_deadline));
+	before = block_signals();
+	code = curl_easy_pause(transfer->easy, CURLPAUSE_CONT);
+	restore_signals(before);
+	if (code == CURLE_OK)
+		return;
+	curl_multi_remove_handle(multi, transfer->easy);
+	end_transfer(transfer, code);
+}
+
+void
+transfers_resume(void)
+{
+	dlist_iter	iter;
+	int			n = 0;
+
+	dlist_foreach(iter, &paused)
+		n++;
+	/* Those that are paused again stand at the end then. */
+	while (n-- > 0 && !dlist_is_empty(&paused))
+	{
+		Transfer   *transfer = dlist_head_element(Transfer, paused_node, &paused);
+
+		if (share_may_grow(transfer->share))
+			resume(transfer);
+		else
+			dlist_move_tail(&paused, &transfer->paused_node);
+	}
+}
+
+/* Let libcurl act on the sockets that are ready. Returns whether there may be more. */
+static bool
+run_sockets(void)
+{
+	struct epoll_event events[EVENTS_AT_ONCE];
+	int			n = epoll_wait(sockets, events, EVENTS_AT_ONCE, 0);
+
+	for (int i = 0; i < n; i++)
+		run_libcurl(events[i].data.fd,
+					((events[i].events & EPOLLIN) ? CURL_CSELECT_IN : 0) |
+					((events[i].events & EPOLLOUT) ? CURL_CSELECT_OUT : 0) |
+					((events[i].events & (EPOLLERR | EPOLLHUP)) ? CURL_CSELECT_ERR : 0));
+	return n == EVENTS_AT_ONCE;
+}
+
+/*
+ * Before a transfer is given up: we may have been busy, and its reply there.
+ * A socket that is never empty is not read for ever.
+ */
+static void
+run_all_sockets(void)
+{
+	int			left = ROUNDS_OF_EVENTS;
+
+	while (run_sockets() && --left > 0)
+		;
+}
+
 /* Returns true if a transfer ended. */
 static bool
 run_timers(void)
@@ -725,6 +889,11 @@ run_timers(void)
 		run_libcurl(CURL_SOCKET_TIMEOUT, 0);
 	}
 	any = collect_finished();
+	if (first_to_expire() != NULL && now >= first_to_expire()->deadline)
+	{
+		run_all_sockets();
+		any |= collect_finished();
+	}
 	any |= expire_overdue(now);
 	return any;
 }
@@ -744,20 +913,6 @@ sleep_milliseconds(Instant until)
 		return 0;
 	/* Rounded up: waking too early would only mean to sleep once more. */
 	return (long) ((instant_earlier(until - now, LONGEST_SLEEP) + 999) / 1000);
-}
-
-/* Let libcurl act on the sockets that are ready. */
-static void
-run_sockets(void)
-{
-	struct epoll_event events[EVENTS_AT_ONCE];
-	int			n = epoll_wait(sockets, events, EVENTS_AT_ONCE, 0);
-
-	for (int i = 0; i < n; i++)
-		run_libcurl(events[i].data.fd,
-					((events[i].events & EPOLLIN) ? CURL_CSELECT_IN : 0) |
-					((events[i].events & EPOLLOUT) ? CURL_CSELECT_OUT : 0) |
-					((events[i].events & (EPOLLERR | EPOLLHUP)) ? CURL_CSELECT_ERR : 0));
 }
 
 /* A socket that the kernel does not watch would never wake us. */

@@ -12,6 +12,7 @@
 
 #include "core/instant.h"
 #include "core/reply.h"
+#include "core/room.h"
 
 typedef struct HttpRequest
 {
@@ -26,6 +27,8 @@ typedef struct HttpRequest
 	Duration	timeout;		/* whole request, or without a byte: */
 	bool		timeout_is_idle;	/* timeout is the longest time without one */
 	int64		max_reply_size; /* bytes after decompression */
+	int64		max_refusal_size;	/* the same of anything but a 200 */
+	Share	   *share;			/* what the body takes of a room; NULL: of none */
 	bool		fresh_connection;	/* and never sent twice */
 	void	   *owner;			/* what transfer_next_finished() tells */
 } HttpRequest;
@@ -46,6 +49,12 @@ extern const Reply *transfer_reply(const Transfer *transfer);
  * told once, in the order in which they ended.
  */
 extern void *transfer_next_finished(void);
+
+/* Its reply's body is of no more use. */
+extern void transfer_forget_body(Transfer *transfer);
+
+/* There is room: let go on what waits for some. */
+extern void transfers_resume(void);
 
 /* libcurl's words for a transfer that did not bring a reply. */
 extern const char *transfer_error(const Transfer *transfer);

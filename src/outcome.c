@@ -271,6 +271,12 @@ bad_response(const Task *task)
 	{
 		case DELIVERY_TOO_LARGE:
 			failure = failure_make(ERRCODE_CLARI_BAD_RESPONSE, "the reply from Clari is too large");
+			if (task->sent != REQUEST_RESULT)
+			{
+				failure->detail = psprintf("It has more than %zu bytes, and is no result.",
+										   request_reply_limit(task->sent));
+				return failure;
+			}
 			failure->detail = psprintf("It has more than the %lld bytes that option max_result_size allows.",
 									   (long long) account->max_result_size);
 			failure->hint = psprintf("Export less at once (typesToExport, scopeId, no includeHistorical), or: "

@@ -4,6 +4,8 @@
  */
 #include "postgres.h"
 
+#include <limits.h>
+
 #include "utils/guc.h"
 #include "utils/varlena.h"
 
@@ -14,6 +16,7 @@ static char *databases = NULL;
 static char *request_retention = NULL;
 static char *snapshot_retention = NULL;
 static int	max_lanes = 0;
+static int	max_memory = 0;		/* kB */
 
 static bool
 check_databases(char **value, void **extra pg_attribute_unused(),
@@ -70,6 +73,12 @@ settings_define(bool preloaded)
 							   &snapshot_retention, "0", PGC_SIGHUP, 0,
 							   check_retention, NULL, NULL);
 
+	DefineCustomIntVariable("clari_export.max_memory",
+							"Memory for results that one process holds at a time; others wait.",
+							"One result passes whatever its size.",
+							&max_memory, 1024 * 1024, 1024, MAX_KILOBYTES, PGC_SIGHUP, GUC_UNIT_KB,
+							NULL, NULL, NULL);
+
 	MarkGUCPrefixReserved("clari_export");
 }
 
@@ -86,6 +95,12 @@ int
 settings_max_lanes(void)
 {
 	return max_lanes;
+}
+
+size_t
+settings_max_memory(void)
+{
+	return (size_t) max_memory * 1024;
 }
 
 static Duration

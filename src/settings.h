@@ -18,6 +18,9 @@ extern List *settings_databases(void);
 /* clari_export.max_lanes; only while preloading and after it. */
 extern int	settings_max_lanes(void);
 
+/* clari_export.max_memory in bytes. */
+extern size_t settings_max_memory(void);
+
 /* clari_export.request_retention; 0 keeps finished requests. */
 extern Duration settings_request_retention(void);
 

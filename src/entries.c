@@ -314,7 +314,7 @@ put_value(EntryReader *reader, const NamedValue *named)
 	if (is_adjustment)
 		set_adjustment(row, entry);
 	row_set_value(row, &named->value);
-	row_put(row);
+	row->put(row);
 	row->values[ROW_FIELD_TYPE] = type;
 	row->nulls[ROW_FIELD_TYPE] = type_is_null;
 	if (is_adjustment)
@@ -329,7 +329,7 @@ put_entry(JsonbContainer *object, void *argument)
 	read_entry(reader, object);
 	set_all_but_value(reader);
 	if (reader->entry.n_values == 0)
-		row_put(reader->row);
+		reader->row->put(reader->row);
 	for (int i = 0; i < reader->entry.n_values; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -348,8 +348,15 @@ add_week_of_entry(JsonbContainer *object, void *argument)
 	weeks_add(argument, jsonb_member_scalar(object, "timePeriodId"), jsonb_member_scalar(object, "timeFrameId"));
 }
 
+static void
+show_week(Row *row, const Week *week)
+{
+	if (row->see_time_frame != NULL)
+		row->see_time_frame(row, week->key.period, week->key.time_frame, week->has_start ? &week->start : NULL);
+}
+
 static Weeks *
-read_weeks(JsonbContainer *result, JsonbContainer *entries)
+read_weeks(Row *row, JsonbContainer *result, JsonbContainer *entries)
 {
 	Weeks	   *weeks = weeks_make();
 	TimeFrames *frames = time_frames_read(result);
@@ -360,7 +367,10 @@ read_weeks(JsonbContainer *result, JsonbContainer *entries)
 	jsonb_visit_objects(entries, add_week_of_entry, weeks);
 	list = weeks_number(weeks, &n);
 	for (int i = 0; i < n; i++)
+	{
 		time_frames_date_week(frames, list[i]);
+		show_week(row, list[i]);
+	}
 	return weeks;
 }
 
@@ -374,7 +384,7 @@ entries_put_rows(Row *row, JsonbContainer *result)
 		return;
 	reader.users = dictionary_make(jsonb_member_array(result, "users"), user_names, lengthof(user_names));
 	reader.fields = dictionary_make(jsonb_member_array(result, "fields"), field_names, lengthof(field_names));
-	reader.weeks = read_weeks(result, entries);
+	reader.weeks = read_weeks(row, result, entries);
 	jsonb_visit_objects(entries, put_entry, &reader);
 }
 

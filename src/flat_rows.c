@@ -333,7 +333,7 @@ put_flat_row(JsonbContainer *object, void *argument)
 	if (update != NULL)
 		row_set(row, ROW_IS_UPDATED, BoolGetDatum(update->answer));
 	set_value(row, &reader->values[FLAT_DATA_VALUE]);
-	row_put(row);
+	row->put(row);
 }
 
 void

@@ -1,17 +1,12 @@
 /*
  * row.c
  *		One row of clari_export_rows().
- *
- * Rows go to a tuplestore one by one, so their number takes disk rather than
- * memory.
  */
 #include "postgres.h"
 
 #include "fmgr.h"
-#include "funcapi.h"
 #include "utils/builtins.h"
 #include "utils/numeric.h"
-#include "utils/tuplestore.h"
 
 #include "forecast_values.h"
 #include "row.h"
@@ -73,10 +68,4 @@ row_set_value(Row *row, const JsonbValue *value)
 		set_json_value(row, value);
 	else
 		row_set_text(row, ROW_VALUE_TEXT, jsonb_scalar(value));
-}
-
-void
-row_put(Row *row)
-{
-	tuplestore_putvalues(row->target->setResult, row->target->setDesc, row->values, row->nulls);
 }

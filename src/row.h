@@ -40,7 +40,12 @@ typedef struct Row
 {
 	Datum		values[ROW_COLUMNS];
 	bool		nulls[ROW_COLUMNS];
-	struct ReturnSetInfo *target;
+
+	/* What becomes of it; what it allocates lives until the next row. */
+	void		(*put) (struct Row *row);
+	/* A time frame that the result knows, before any row; NULL if that does not matter. */
+	void		(*see_time_frame) (struct Row *row, Slice period, Slice time_frame, const int32 *start);
+	void	   *argument;		/* of both */
 } Row;
 
 /* The name of a time period, or no text; it may be gone after the visit. */
@@ -55,8 +60,5 @@ extern void row_set_text(Row *row, RowColumn column, Slice text);
 
 /* Set value and value_text (and currency, if the text names one). */
 extern void row_set_value(Row *row, const JsonbValue *value);
-
-/* Give the row out; it keeps its columns. */
-extern void row_put(Row *row);
 
 #endif							/* CLARI_ROW_H */

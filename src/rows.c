@@ -6,10 +6,11 @@
 
 #include "fmgr.h"
 #include "funcapi.h"
+#include "utils/tuplestore.h"
 
 #include "entries.h"
 #include "flat_rows.h"
-#include "row.h"
+#include "rows.h"
 
 static void
 raise_not_a_result(const char *what)
@@ -53,6 +54,24 @@ type_of_scalar(JsonbContainer *scalar)
 	}
 }
 
+void
+rows_put(Row *row, Jsonb *result)
+{
+	if (JB_ROOT_IS_OBJECT(result))
+		entries_put_rows(row, &result->root);
+	else if (!JB_ROOT_IS_SCALAR(result))
+		flat_rows_put_rows(row, &result->root);
+}
+
+/* Rows go to a tuplestore one by one, so their number takes disk rather than memory. */
+static void
+store_row(Row *row)
+{
+	ReturnSetInfo *result_info = row->argument;
+
+	tuplestore_putvalues(result_info->setResult, result_info->setDesc, row->values, row->nulls);
+}
+
 PG_FUNCTION_INFO_V1(clari_export_rows);
 
 /* clari_export_rows(result jsonb) returns table */
@@ -60,7 +79,7 @@ Datum
 clari_export_rows(PG_FUNCTION_ARGS)
 {
 	Jsonb	   *result = PG_GETARG_JSONB_P(0);
-	Row			row;
+	Row			row = {.put = store_row,.argument = fcinfo->resultinfo};
 
 	if (JB_ROOT_IS_SCALAR(result))
 		raise_not_a_result(type_of_scalar(&result->root));
@@ -68,10 +87,6 @@ clari_export_rows(PG_FUNCTION_ARGS)
 		raise_without_entries(&result->root);
 
 	InitMaterializedSRF(fcinfo, 0);
-	row.target = (ReturnSetInfo *) fcinfo->resultinfo;
-	if (JB_ROOT_IS_OBJECT(result))
-		entries_put_rows(&row, &result->root);
-	else
-		flat_rows_put_rows(&row, &result->root);
+	rows_put(&row, result);
 	PG_RETURN_VOID();
 }

@@ -9,6 +9,7 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -19,7 +20,7 @@
 
 /* (server, requested_by, priority DESC, run_after, id), of those that are queued and ready */
 #define CLAIM_INDEX		"clari_export_request_claim_idx"
-/* (run_after), of those that are queued and not ready */
+/* (run_after, id), of those that are queued and not ready */
 #define DUE_INDEX		"clari_export_request_due_idx"
 /* (server, requested_by), of those that are submitting or running */
 #define ACTIVE_INDEX	"clari_export_request_active_idx"
@@ -239,25 +240,44 @@ is_delayed(const Walk *walk, TimestampTz now)
 	return time_of(walk, "held_until", DT_NOBEGIN) > now && is_held_for(walk, HOLD_DATABASE_ERROR);
 }
 
+/* Lock the row at hand until the transaction ends; false if others have it. */
+static bool
+lock_row(const Walk *walk, TupleTableSlot *locked)
+{
+	TM_FailureData failure;
+
+	LockRelationOid(RelationGetRelid(walk->table), RowShareLock);
+	return table_tuple_lock(walk->table, &walk->row->tts_tid, GetActiveSnapshot(), locked,
+							GetCurrentCommandId(true), LockTupleNoKeyExclusive, LockWaitSkip,
+							0, &failure) == TM_Ok;
+}
+
 bool
-claim_first(const RequestOwner *owner, ClaimFilter left_out, Claim *claim)
+claim_first(const RequestOwner *owner, ClaimFilter left_out, bool *passed_by, Claim *claim)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	bool		found = false;
 	bool		is_null;
 	ScanKeyData keys[2];
+	TupleTableSlot *locked;
 	Walk		walk;
 
 	server_key(&keys[0], BTEqualStrategyNumber, owner->server);
 	role_key(&keys[1], BTEqualStrategyNumber, owner->role);
 	begin_walk(&walk, CLAIM_INDEX, keys, 2);
+	locked = table_slot_create(walk.table, NULL);
 	while (!found && step_on(&walk))
 	{
 		claim->id = id_of(&walk);
 		claim->priority = DatumGetInt32(value_of(&walk, "priority", &is_null));
 		claim->run_after = time_of(&walk, "run_after", DT_NOBEGIN);
-		found = claim->run_after <= now && !left_out(claim->id) && !is_delayed(&walk, now);
+		if (claim->run_after > now || left_out(claim->id) || is_delayed(&walk, now))
+			continue;
+		found = passed_by == NULL || lock_row(&walk, locked);
+		if (!found)
+			*passed_by = true;
 	}
+	ExecDropSingleTupleTableSlot(locked);
 	end_walk(&walk);
 	return found;
 }
@@ -291,22 +311,29 @@ claim_active(const RequestOwner *owner)
 }
 
 List *
-claim_due(TimestampTz *next)
+claim_due(DuePlace *place, TimestampTz *next)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	List	   *ids = NIL;
+	ScanKeyData key;
 	Walk		walk;
 
 	*next = DT_NOEND;
-	begin_walk(&walk, DUE_INDEX, NULL, 0);
+	ScanKeyInit(&key, 1, BTGreaterEqualStrategyNumber, F_TIMESTAMPTZ_GE, TimestampTzGetDatum(place->run_after));
+	begin_walk(&walk, DUE_INDEX, &key, 1);
 	while (*next == DT_NOEND && step_on(&walk))
 	{
-		TimestampTz run_after = time_of(&walk, "run_after", DT_NOBEGIN);
+		DuePlace	here = {time_of(&walk, "run_after", DT_NOBEGIN), id_of(&walk)};
 
-		if (run_after > now || list_length(ids) == DUE_AT_ONCE)
-			*next = Max(run_after, now);
+		if (here.run_after == place->run_after && here.id <= place->id)
+			continue;
+		if (here.run_after > now || list_length(ids) == DUE_AT_ONCE)
+			*next = Max(here.run_after, now);
 		else
-			ids = lappend(ids, copy_of(id_of(&walk)));
+		{
+			ids = lappend(ids, copy_of(here.id));
+			*place = here;
+		}
 	}
 	end_walk(&walk);
 	return ids;

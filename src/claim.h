@@ -32,8 +32,12 @@ typedef bool (*ClaimFilter) (int64 id);
  */
 extern List *claim_owners(const QueueScope *scope);
 
-/* The owner's first ready request that is not left out; false if there is none. */
-extern bool claim_first(const RequestOwner *owner, ClaimFilter left_out, Claim *claim);
+/*
+ * The owner's first ready request that is not left out; false if there is none.
+ * With passed_by it is locked until the transaction ends; those that others'
+ * transactions hold are passed by, and *passed_by is set.
+ */
+extern bool claim_first(const RequestOwner *owner, ClaimFilter left_out, bool *passed_by, Claim *claim);
 
 /* Less than 0 if a goes before b. */
 extern int	claim_compare(const Claim *a, const Claim *b);
@@ -41,12 +45,23 @@ extern int	claim_compare(const Claim *a, const Claim *b);
 /* The owner's requests that are submitting or running: a list of int64 pointers. */
 extern List *claim_active(const RequestOwner *owner);
 
+/* A place among the requests that wait for their run_after. */
+typedef struct DuePlace
+{
+	TimestampTz run_after;
+	int64		id;
+} DuePlace;
+
+/* Before all of them. */
+#define FIRST_DUE_PLACE	((DuePlace) {DT_NOBEGIN, 0})
+
 /*
- * Requests whose run_after has come since they were inserted, at most as many
- * as one look takes on: a list of int64 pointers. *next is when the next one's
- * does, now if there are more, DT_NOEND for never.
+ * Requests behind a place whose run_after has come since they were inserted, at
+ * most as many as one look takes on: a list of int64 pointers. The place moves
+ * behind them. *next is when the next one's does, now if there are more,
+ * DT_NOEND for never.
  */
-extern List *claim_due(TimestampTz *next);
+extern List *claim_due(DuePlace *place, TimestampTz *next);
 
 /*
  * When the next hold of a queued request in scope ends, and the next that is

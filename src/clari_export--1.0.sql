@@ -246,7 +246,7 @@ COMMENT ON COLUMN clari_export_request.retried IS
 CREATE INDEX clari_export_request_claim_idx ON clari_export_request
 	(server, requested_by, priority DESC, run_after, id) WHERE state = 'queued' AND ready;
 CREATE INDEX clari_export_request_due_idx ON clari_export_request
-	(run_after) WHERE state = 'queued' AND NOT ready;
+	(run_after, id) WHERE state = 'queued' AND NOT ready;
 CREATE INDEX clari_export_request_held_idx ON clari_export_request
 	(server, requested_by, held_until) WHERE state = 'queued' AND hold_reason IS NOT NULL;
 CREATE INDEX clari_export_request_held_until_idx ON clari_export_request

@@ -28,6 +28,9 @@
 /* At the latest: replication inserts, and triggers may be off, and nobody wakes us. */
 #define LOOK_AT_LATEST		SECONDS(60)
 
+/* When requests that others' transactions hold come again. */
+#define TRY_PASSED_BY_AGAIN	SECONDS(1)
+
 /* A lane we have requests in. */
 typedef struct QueueLane
 {
@@ -50,6 +53,9 @@ static MemoryContext dispatcher_context = NULL;
 static MemoryContext pass_context = NULL;
 static uint64 pass = 0;			/* looks at the queue, counted */
 static Instant next_look = 0;
+static DuePlace due_place;
+static int	n_held_due = 0;		/* passed by in this sweep */
+static TimestampTz next_sweep = DT_NOBEGIN;
 static TimestampTz next_due = DT_NOEND;
 static TimestampTz next_held = DT_NOEND;
 
@@ -273,9 +279,12 @@ goes_before(const QueueLane *lane, Oid a, const Claim *a_claim, Oid b, const Cla
 	return a_waited != b_waited ? a_waited : a < b;
 }
 
-/* The lane's next request; NULL if none is due, or their servers are paused. */
+/*
+ * The lane's next request; NULL if none is due, or their servers are paused.
+ * With passed_by it is to be started: see claim_first().
+ */
 static Request *
-next_request(const QueueLane *lane)
+next_request(const QueueLane *lane, bool *passed_by)
 {
 	Claim		best;
 	Oid			best_role = InvalidOid;
@@ -288,7 +297,7 @@ next_request(const QueueLane *lane)
 		Claim		claim;
 
 		if (((Account *) lfirst(its_account))->paused ||
-			!claim_first(lfirst(owner), is_claimed, &claim))
+			!claim_first(lfirst(owner), is_claimed, passed_by, &claim))
 			continue;
 		if (OidIsValid(best_role) && !goes_before(lane, role, &claim, best_role, &best))
 			continue;
@@ -331,7 +340,7 @@ report_pauses(const QueueLane *lane)
 		Request    *request;
 
 		if (!((Account *) lfirst(its_account))->paused ||
-			!claim_first(lfirst(owner), is_claimed, &claim))
+			!claim_first(lfirst(owner), is_claimed, NULL, &claim))
 			continue;
 		request = queue_find(claim.id, &(bool) {false});
 		if (request != NULL && (request->hold_reason == NULL || strcmp(request->hold_reason, paused) != 0))
@@ -358,18 +367,19 @@ forget_holds(const QueueLane *lane)
 static Instant
 start_next(QueueLane *lane)
 {
+	bool		passed_by = false;
+
 	report_pauses(lane);
 	lane->has_waiting = false;
 	while (starts_more && requests_left > 0)
 	{
-		Request    *request = next_request(lane);
-		LaneVerdict verdict = lane_look(&lane->ticket);
+		LaneVerdict verdict = is_submitting(lane) ?
+			(LaneVerdict) {HOLD_UNKNOWN_SUBMISSION, INSTANT_NEVER} : lane_look(&lane->ticket);
+		Request    *request = next_request(lane, verdict.reason == HOLD_NONE ? &passed_by : NULL);
 		Item	   *item;
 
 		if (request == NULL)
-			return INSTANT_NEVER;
-		if (is_submitting(lane))
-			verdict = (LaneVerdict) {HOLD_UNKNOWN_SUBMISSION, INSTANT_NEVER};
+			break;
 		if (verdict.reason != HOLD_NONE)
 		{
 			report_hold(lane, request, verdict);
@@ -385,7 +395,7 @@ start_next(QueueLane *lane)
 			requests_left--;
 		}
 	}
-	return INSTANT_NEVER;
+	return passed_by ? clock_now() + TRY_PASSED_BY_AGAIN : INSTANT_NEVER;
 }
 
 /* ----------
@@ -453,16 +463,33 @@ forget_pass(void)
 	MemoryContextReset(pass_context);
 }
 
-/* Let requests whose time has come be claimed. Returns when the next one's does. */
+/*
+ * Let requests whose time has come be claimed. Returns when to go on with it.
+ *
+ * What others' transactions hold is passed by, or somebody who keeps many for
+ * long would keep everybody's from getting their turn: a sweep goes from the
+ * first to the last, a part in each look, and those come again in a next one,
+ * the later the more they are.
+ */
 static TimestampTz
 make_due_ready(void)
 {
+	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz next;
-	List	   *due = claim_due(&next);
+	List	   *due;
 
+	if (now >= next_sweep)
+	{
+		due_place = FIRST_DUE_PLACE;
+		next_sweep = DT_NOEND;
+		n_held_due = 0;
+	}
+	due = claim_due(&due_place, &next);
 	if (due != NIL)
-		queue_make_ready(due);
-	return next;
+		n_held_due += queue_make_ready(due);
+	if (next > now && next_sweep == DT_NOEND)
+		next_sweep = n_held_due == 0 ? DT_NOBEGIN : now + SECONDS(1) + n_held_due * MILLISECONDS(1);
+	return n_held_due == 0 ? next : Min(next, next_sweep);
 }
 
 static void
@@ -504,6 +531,7 @@ dispatcher_start(const QueueScope *requests_in_scope, int max_requests)
 	pass_context = AllocSetContextCreate(dispatcher_context, "clari_export pass",
 										 ALLOCSET_DEFAULT_SIZES);
 	scope = *requests_in_scope;
+	next_sweep = DT_NOBEGIN;
 	requests_left = max_requests;
 	starts_more = true;
 	next_look = 0;

@@ -267,7 +267,7 @@ queue_exclude_owned_jobs(int64 id, Export *export)
  * ----------
  */
 
-void
+int
 queue_make_ready(List *ids)
 {
 	Statement	statement = {0};
@@ -280,9 +280,10 @@ queue_make_ready(List *ids)
 	add_parameter(&statement, INT8ARRAYOID,
 				  PointerGetDatum(construct_array(values, n, INT8OID, sizeof(int64),
 												  FLOAT8PASSBYVAL, TYPALIGN_DOUBLE)), false);
-	execute(&statement,
-			"UPDATE @request@ SET ready = true WHERE id IN ("
-			" SELECT id FROM @request@ WHERE id = ANY ($1) AND state = 'queued' FOR UPDATE SKIP LOCKED)");
+	return n - (int) execute(&statement,
+							 "UPDATE @request@ SET ready = true WHERE id IN ("
+							 " SELECT id FROM @request@ WHERE id = ANY ($1) AND state = 'queued'"
+							 " FOR UPDATE SKIP LOCKED)");
 }
 
 /*

@@ -47,7 +47,7 @@ failure_of_error(const ErrorData *error)
 {
 	Failure    *failure = failure_make(error->sqlerrcode, "%s", error->message);
 
-	failure->detail = error->detail;
-	failure->hint = error->hint;
+	failure->detail = error->detail != NULL ? pstrdup(error->detail) : NULL;
+	failure->hint = error->hint != NULL ? pstrdup(error->hint) : NULL;
 	return failure;
 }

@@ -33,7 +33,7 @@ typedef struct Failure
 /* Make a failure; message is a format with its arguments. */
 extern Failure *failure_make(int sqlstate, const char *message,...) pg_attribute_printf(2, 3);
 
-/* An error of PostgreSQL's as a failure. */
+/* An error of PostgreSQL's as a failure, copied: the error may go. */
 extern Failure *failure_of_error(const ErrorData *error);
 
 /* Raise it; does not return. */

@@ -7,7 +7,7 @@ use warnings;
 use Test::More;
 use ClariTest;
 
-my @forecasts = qw(net_arr checked nulls locked late_submitting late_running late_done);
+my @forecasts = qw(net_arr checked nulls locked late_submitting late_running late_done never_done);
 my $test      = ClariTest->new(
 	'one_request',
 	options => { poll_max_attempts => 1000, max_concurrent_exports => 3 },
@@ -48,7 +48,7 @@ sub create_trigger
 	my ($name, $when, $code) = @_;
 	$dba->run(qq{
 		CREATE OR REPLACE FUNCTION public.$name() RETURNS trigger LANGUAGE plpgsql AS \$\$
-		BEGIN RAISE EXCEPTION 'not now' USING ERRCODE = '$code'; END \$\$;
+		BEGIN RAISE EXCEPTION 'not now' USING ERRCODE = '$code', HINT = 'Ask whoever left this trigger here.'; END \$\$;
 		CREATE TRIGGER $name BEFORE UPDATE ON clari_export_request FOR EACH ROW WHEN ($when) EXECUTE FUNCTION public.$name();
 		ALTER TABLE clari_export_request ENABLE ALWAYS TRIGGER $name;});
 	return;
@@ -68,6 +68,11 @@ $dba->run('ALTER TABLE clari_export_request DROP CONSTRAINT refused');
 is($test->session->value("SELECT clari_export_retry($checked->{id})"), 'running', 'a retry goes on with that job');
 $test->await_state('done', $checked->{id});
 is(scalar submissions('checked'), 1, 'and submits nothing');
+
+create_trigger('never_done', q{OLD.forecast_id = 'never_done' AND NEW.state = 'done'}, 'P0001');
+my $never = await_column($test->enqueue(forecast_id => 'never_done'), state => 'failed');
+is($never->{error_hint}, 'Ask whoever left this trigger here.', "an error's own hint is kept, to the letter");
+$dba->run('DROP TRIGGER never_done ON clari_export_request');
 
 # A job that Clari knows; nobody owns it, and it was not there before.
 my $id = $dba->value(q{

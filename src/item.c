@@ -150,7 +150,7 @@ doom(Item *item, const ErrorData *error)
 	item->failure = failure_of_error(error);
 	MemoryContextSwitchTo(old_context);
 	item->task->action.finished = true;
-	item->write_again_at = 0;
+	item->write_again_at = clock_now();
 }
 
 /*

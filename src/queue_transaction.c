@@ -168,10 +168,7 @@ queue_commit(const char *step, bool durable)
 	FAULT_POINT("after_commit", step);
 }
 
-/*
- * The error at hand, copied to the given context. A cancel or a shutdown is
- * nobody's failure and goes through.
- */
+/* The error at hand, copied to the given context. */
 static ErrorData *
 take_error(MemoryContext context)
 {
@@ -179,9 +176,16 @@ take_error(MemoryContext context)
 
 	MemoryContextSwitchTo(context);
 	error = CopyErrorData();
-	if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
-		PG_RE_THROW();
 	FlushErrorState();
+	return error;
+}
+
+/* A cancel or a shutdown is nobody's failure and goes through, when what failed is rolled back. */
+static ErrorData *
+let_interventions_through(ErrorData *error)
+{
+	if (error != NULL && ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
+		ReThrowError(error);
 	return error;
 }
 
@@ -207,7 +211,7 @@ queue_try(void (*function) (void *), void *arg)
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
-	return error;
+	return let_interventions_through(error);
 }
 
 /* In a transaction of our own all of it goes with an error, the commit's included. */
@@ -232,7 +236,7 @@ run_in_own_transaction(const char *step, bool durable, void (*function) (void *)
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
-	return error;
+	return let_interventions_through(error);
 }
 
 ErrorData *

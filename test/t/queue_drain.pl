@@ -109,6 +109,24 @@ drain(undef, $other);
 is(states($interrupted), 'done', 'the same session drains again');
 is($other->run('SHOW search_path')->{rows}, '"$user", public', 'and its settings are as they were');
 
+# Cancelled while it writes, in a subtransaction of its own.
+$sim->reset;
+$test->superuser->run(<<'SQL');
+CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_catalog.pg_sleep(60); RETURN NEW; END';
+CREATE TRIGGER dawdle BEFORE UPDATE ON clari_export_request FOR EACH ROW
+	WHEN (NEW.state = 'done') EXECUTE FUNCTION dawdle();
+ALTER TABLE clari_export_request ENABLE ALWAYS TRIGGER dawdle;
+SQL
+my $written = $test->enqueue;
+$other->send('CALL clari_export_drain()');
+$test->await_activity($other->pid, q{wait_event = 'PgSleep'});
+$session->run('SELECT pg_cancel_backend(' . $other->pid . ')');
+is($other->receive->{sqlstate}, '57014', 'a drain is cancelled while it writes');
+is($other->run('SELECT 1')->{rows}, 1, 'its session is not left in a transaction that failed');
+$test->superuser->run('DROP FUNCTION dawdle() CASCADE');
+drain(undef, $other);
+is(states($written), 'done', 'and drains again');
+
 # ----------
 # Two at once
 # ----------

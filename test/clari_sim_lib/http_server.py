@@ -103,6 +103,7 @@ class Connection(asyncio.Protocol):
         self._buffer = bytearray()
         self._request = None          # its head is read, its body not yet
         self._chunks = None           # of the reply being sent
+        self._drip_seconds = 0        # between two of them
         self._ending = Ending.COMPLETE
         self._close_after = False
         self._written_at = None
@@ -190,6 +191,11 @@ class Connection(asyncio.Protocol):
         if reply.silent:
             self._end_reply()
             return
+        self._drip_seconds = reply.drip_seconds
+        if reply.raw:
+            self._close_after, self._chunks = True, reply.chunks
+            self._pump()
+            return
         names = {name.lower() for name, _ in headers}
         self._close_after = self._close_after or not names & {"content-length", "transfer-encoding"}
         if reply.chunks is None:
@@ -217,7 +223,7 @@ class Connection(asyncio.Protocol):
         else:
             self._write(chunk)
             if self._writable:
-                asyncio.get_running_loop().call_soon(self._pump)
+                asyncio.get_running_loop().call_later(self._drip_seconds, self._pump)
 
     def pause_writing(self):
         self._writable = False

@@ -14,6 +14,7 @@ GATEWAY_PAGE = (
 )
 FILL = b"x" * 65536
 GZIP_FROM_BYTES = 1024
+PIECE_BYTES = 262_144
 GZIP_WINDOW = 31
 STATUSES_WITHOUT_BODY = (204, 304)
 
@@ -30,12 +31,12 @@ class Reply:
 
     A header's value may be a list (a header for each item) or {"date_in": seconds} (an HTTP date so much
     after the reply's Date). `encoding` is "auto" (gzip if the client accepts it), "plain", or "lie"
-    (announced as gzip, sent plain). `job_id` is the job that the reply is about, which `accepted` says the
+    (announced as gzip, sent plain). Where it is `raw` its chunks are all that is sent, `drip_seconds` apart. `job_id` is the job that the reply is about, which `accepted` says the
     request started. `silent` sends no byte at all; `body_limit` only so many of the body; then `ending`.
     """
 
     __slots__ = ("status", "headers", "dropped_headers", "body", "chunks", "encoding", "job_id", "accepted",
-                 "silent", "body_limit", "ending")
+                 "silent", "body_limit", "ending", "raw", "drip_seconds")
 
     def __init__(self, status, body=b"", content_type="application/json", chunks=None, job_id=None):
         self.status = status
@@ -47,6 +48,8 @@ class Reply:
         self.job_id = job_id
         self.accepted = False
         self.silent = False
+        self.raw = False
+        self.drip_seconds = 0
         self.body_limit = None
         self.ending = Ending.COMPLETE
 
@@ -101,6 +104,23 @@ def padding(size):
         missing -= len(piece)
         yield piece
     yield closing
+
+
+def pieces_of_file(name):
+    with open(name, "rb") as file:
+        while piece := file.read(PIECE_BYTES):
+            yield piece
+
+
+def raw_pieces(raw, one_by_one):
+    """The texts as often as each says, in pieces of a handy size or one by one."""
+    for item in raw:
+        text, times = item if isinstance(item, list) else (item, 1)
+        text, times = text.encode("latin-1"), int(times)
+        at_once = 1 if one_by_one else max(len(FILL) // max(len(text), 1), 1)
+        while times > 0:
+            yield text * min(times, at_once)
+            times -= at_once
 
 
 def gzipped(chunks, level=1):

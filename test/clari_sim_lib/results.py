@@ -7,10 +7,9 @@ from functools import lru_cache
 
 from .forecast import DEFAULT_TYPES, Forecast, ForecastSpec
 from .forecast_forms import arrays, csv_rows, joined, json_rows
-from .replies import Reply, to_json
+from .replies import Reply, pieces_of_file, to_json
 
 STREAM_FROM_ENTRIES = 20_000
-PIECE_BYTES = 262_144
 CACHE_BELOW_ENTRIES = 2_000
 DEFAULT_ITEMS = 25
 SUBJECTS = ("Renewal call", "Pricing follow-up", "Security review", "Kick-off", "Contract draft", "Demo")
@@ -29,12 +28,6 @@ def result_reply(job, config):
     if job.module == "AUDIT":
         return list_reply(b"items", audit_items(job, config), item_count(job))
     return forecast_reply(job, config)
-
-
-def pieces_of_file(name):
-    with open(name, "rb") as file:
-        while piece := file.read(PIECE_BYTES):
-            yield piece
 
 
 def forecast_reply(job, config):

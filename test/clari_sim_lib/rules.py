@@ -5,18 +5,19 @@ import binascii
 import re
 
 from .config import ConfigError, check_names, require_kind, require_number, require_object
-from .replies import Ending, Reply, error_reply, gateway_page, gzip_bomb, json_reply, padding, reason
+from .replies import (Ending, Reply, error_reply, gateway_page, gzip_bomb, json_reply, padding, pieces_of_file,
+                      raw_pieces, reason)
 
 MAX_RULES = 10_000
 RULE_PARTS = ("match", "skip", "times", "do")
 MATCH_PARTS = ("method", "path", "key")
 
 # With one of these the request does not take effect unless `process` says so.
-REPLACEMENTS = ("status", "body", "body_text", "body_base64", "html", "empty", "oversize", "gzip_bomb",
+REPLACEMENTS = ("status", "body", "body_text", "body_base64", "body_file", "raw", "html", "empty", "oversize", "gzip_bomb",
                 "redirect", "hang", "reset", "close")
-ALTERATIONS = ("headers", "drop_headers", "delay_ms", "hang_after_bytes", "truncate", "content_encoding_lie")
+ALTERATIONS = ("headers", "drop_headers", "delay_ms", "hang_after_bytes", "truncate", "content_encoding_lie", "drip_ms")
 ACTIONS = REPLACEMENTS + ALTERATIONS + ("process",)
-NUMBERS = ("status", "delay_ms", "hang_after_bytes", "truncate", "oversize", "gzip_bomb")
+NUMBERS = ("status", "delay_ms", "hang_after_bytes", "truncate", "oversize", "gzip_bomb", "drip_ms")
 
 ERRORS = {
     400: ("bad_request", "Bad request"),
@@ -77,10 +78,12 @@ class Fault:
 
     def __init__(self, do):
         check_names("action", do, ACTIONS)
-        for names, kind in ((NUMBERS, (int, float)), (("body_text", "redirect"), str), (("drop_headers",), list)):
+        for names, kind in ((NUMBERS, (int, float)), (("body_text", "body_file", "redirect"), str),
+                            (("drop_headers", "raw"), list)):
             for name in do.keys() & set(names):
                 require_kind(name, do[name], kind)
         check_headers(do.get("headers", {}))
+        check_raw(do.get("raw", []))
         self._do = do
         self._payload = payload(do)
         self.delay_seconds = do.get("delay_ms", 0) / 1000
@@ -101,6 +104,12 @@ class Fault:
 
     def _replacement(self, natural):
         do = self._do
+        if "raw" in do:
+            reply = Reply(200, chunks=raw_pieces(do["raw"], one_by_one="drip_ms" in do))
+            reply.raw, reply.drip_seconds = True, do.get("drip_ms", 0) / 1000
+            return reply
+        if "body_file" in do:
+            return Reply(do.get("status", 200), chunks=pieces_of_file(do["body_file"]))
         if "gzip_bomb" in do:
             return gzip_bomb(do.get("status", 200), int(do["gzip_bomb"]))
         if "oversize" in do:
@@ -166,6 +175,13 @@ def check_headers(headers):
         if isinstance(value, dict):
             check_names(f"attribute of header {name}", value, ("date_in",))
             require_number(f"date_in of header {name}", value.get("date_in"))
+
+
+def check_raw(raw):
+    for item in raw:
+        text, times = item if isinstance(item, list) and len(item) == 2 else (item, 1)
+        require_kind("text in raw", text, str)
+        require_number("times in raw", times)
 
 
 def compiled(pattern):

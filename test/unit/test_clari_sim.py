@@ -1037,6 +1037,24 @@ class FaultTest(SimulatorTest):
         self.rule({"truncate": 0})
         self.assertTrue(self.raw_reply().endswith(b"\r\n\r\n"))
 
+    def test_raw(self):
+        self.rule({"raw": ["HTTP/1.1 200 OK\r\n", ["X: \xe9\r\n", 2], "\r\n", ["ab", 100_000]]})
+        head, _, body = self.raw_reply().partition(b"\r\n\r\n")
+        self.assertEqual(head, b"HTTP/1.1 200 OK\r\nX: \xe9\r\nX: \xe9")
+        self.assertEqual(body, b"ab" * 100_000)
+
+    def test_drip(self):
+        self.rule({"raw": ["HTTP/1.1 200 OK\r\n\r\n", ["x", 3]], "drip_ms": 20})
+        began = time.monotonic()
+        self.assertTrue(self.raw_reply().endswith(b"\r\n\r\nxxx"))
+        self.assertGreaterEqual(time.monotonic() - began, 0.06)
+
+    def test_body_file(self):
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(b'{"jobs": {}}')
+            file.flush()
+            self.assertEqual(self.fault({"body_file": file.name}).json(), {"jobs": {}})
+
     def test_reset_and_close(self):
         self.rule({"reset": True})
         with self.raw() as connection, self.assertRaises(ConnectionResetError):

@@ -814,11 +814,13 @@ static ExportAction
 request_failed(Export *export, const Reply *reply, Instant now)
 {
 	ExportOutcome outcome = outcome_of_failure(reply);
-	bool		hopeless = reply->delivery == DELIVERY_TOO_LARGE ||
+	bool		is_too_large = reply->delivery == DELIVERY_TOO_LARGE;
+	bool		hopeless = (is_too_large && (export->step == STEP_FETCH || !has_proven_job(export))) ||
 		(reply->delivery == DELIVERY_NOT_TRUSTED && !has_proven_job(export));
 
-	if (export->step == STEP_BASELINE && reply->delivery == DELIVERY_TOO_LARGE)
-		return baseline_replied(export, reply, now);
+	/* It goes on without them. */
+	if (is_too_large && (export->step == STEP_CHECK_QUOTA || export->step == STEP_BASELINE))
+		return step_replied(export, reply, now);
 	if (export->step == STEP_LOOK_UP)
 		return try_again(export, reply, OUTCOME_SUBMISSION_UNKNOWN, now);
 	if (export->step == STEP_EXPLAIN_REFUSAL)

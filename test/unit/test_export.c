@@ -684,6 +684,18 @@ does_not_fetch_a_result_that_is_too_large_again(void **state)
 	check_sequence(clari, "jSppppr");
 }
 
+/* Of a status it says nothing about the job. */
+static void
+polls_again_after_a_status_that_is_too_large(void **state)
+{
+	VirtualClari *clari = *state;
+
+	virtual_clari_next(clari, REQUEST_STATUS, answer_failed(DELIVERY_TOO_LARGE));
+	virtual_clari_next(clari, REQUEST_STATUS, answer_failed(DELIVERY_TOO_LARGE));
+	run_export(clari, OUTCOME_DONE);
+	check_sequence(clari, "jSppppr");
+}
+
 /* The failures before it were those of another request. */
 static void
 fetches_as_often_after_a_look_up_that_failed(void **state)
@@ -1013,6 +1025,17 @@ gives_up_an_unreachable_list_after_five_tries(void **state)
 	virtual_clari_always(clari, REQUEST_JOBS, answer_failed(DELIVERY_LOST));
 	run_export(clari, OUTCOME_UNAVAILABLE);
 	check_sequence(clari, "jjjjj");
+}
+
+static void
+submits_without_limits_that_are_too_large(void **state)
+{
+	VirtualClari *clari = *state;
+
+	clari->rules.quota_reserve = 1;
+	virtual_clari_next(clari, REQUEST_LIMITS, answer_failed(DELIVERY_TOO_LARGE));
+	run_export(clari, OUTCOME_DONE);
+	check_sequence(clari, "ljSppppr");
 }
 
 /* The list is needed only if the reply is lost. */
@@ -1813,6 +1836,7 @@ main(void)
 		SCENARIO(is_refused_the_result_of_a_running_job),
 		SCENARIO(fetches_again_after_failures),
 		SCENARIO(does_not_fetch_a_result_that_is_too_large_again),
+		SCENARIO(polls_again_after_a_status_that_is_too_large),
 		SCENARIO(fetches_as_often_after_a_look_up_that_failed),
 		SCENARIO(gives_up_fetching_after_sixty_failures),
 		SCENARIO(polls_after_exactly_retry_after),
@@ -1839,6 +1863,7 @@ main(void)
 		SCENARIO(gives_up_an_unreachable_clari_after_five_tries),
 		SCENARIO(gives_up_an_unreachable_list_after_five_tries),
 		SCENARIO(submits_without_a_list_that_is_too_large),
+		SCENARIO(submits_without_limits_that_are_too_large),
 		SCENARIO(does_not_submit_where_trust_is_missing),
 		SCENARIO(does_not_submit_again_where_trust_is_missing),
 		SCENARIO(adopts_the_job_of_a_lost_submission),

@@ -576,7 +576,7 @@ may_pass(const SentRequest *sent)
 		 (sent->answer.body != NULL && sent->answer.body[0] == '\0'));
 
 	if (sent->answer.delivery != DELIVERY_REPLIED)
-		return sent->answer.delivery != DELIVERY_TOO_LARGE;
+		return sent->answer.delivery != DELIVERY_TOO_LARGE || sent->kind == REQUEST_STATUS;
 	return is_404 || is_empty || sent->http_status == 202 || sent->http_status == 204 ||
 		sent->http_status == 401 || sent->http_status == 403 || sent->http_status == 408 ||
 		sent->http_status == 425 || sent->http_status == 429 || sent->http_status >= 500;

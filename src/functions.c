@@ -388,17 +388,18 @@ clari_export_status(PG_FUNCTION_ARGS)
 {
 	char	   *job_id = required_text_arg(fcinfo, 0, "job_id");
 	Task	   *task = new_job_task(server_arg(fcinfo, 1), GetUserId(), GOAL_STATUS, job_id);
-	Jsonb	   *job;
-	char	   *status;
+	const Reply *reply;
+	Jsonb	   *result;
+	Job			job;
 
 	run_or_raise(task);
-	job = result_unwrap_job(reply_as_jsonb(task));
-	status = result_job_status(job);
-	if (status == NULL)
+	reply = task_last_reply(task);
+	result = result_unwrap_job(reply_as_jsonb(task));
+	if (!reply_job(reply->body, reply->body_size, &job))
 		raise_bad_reply(task, "a job object");
-	engine_warn_of_status(task, status);
+	engine_warn_of_status(task, job.status);
 	engine_remove(task);
-	PG_RETURN_JSONB_P(job);
+	PG_RETURN_JSONB_P(result);
 }
 
 PG_FUNCTION_INFO_V1(clari_export_poll);

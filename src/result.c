@@ -128,16 +128,6 @@ result_unwrap_job(Jsonb *job)
 	return JsonbValueToJsonb(&inner);
 }
 
-char *
-result_job_status(Jsonb *job)
-{
-	JsonbValue	status;
-
-	if (!jsonb_member(&job->root, "status", &status) || status.type != jbvString || status.val.string.len == 0)
-		return NULL;
-	return pnstrdup(status.val.string.val, status.val.string.len);
-}
-
 /* ----------
  * What is a result
  * ----------

@@ -19,9 +19,6 @@ extern Jsonb *result_to_jsonb(const Reply *reply, Failure **failure);
 /* A job object without the {"job": ...} around it. */
 extern Jsonb *result_unwrap_job(Jsonb *job);
 
-/* The status of an unwrapped job object, or NULL if it has none. */
-extern char *result_job_status(Jsonb *job);
-
 /*
  * Read what came as an export's result, in the current memory context. A good
  * one is in *result; of anything that is not what the export's kind says the

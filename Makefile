@@ -70,10 +70,10 @@ include $(PGXS)
 # Every object depends on every header: there are few, and all are small.
 $(OBJS): $(wildcard src/*.h src/core/*.h)
 
-# What the TAP tests and the demonstration stand on: slow names, and certificates.
-STAGE = build/stage/slow_names.so build/stage/server.pem
+# What the TAP tests and the demonstration stand on: slow names, a fast clock, and certificates.
+STAGE = build/stage/slow_names.so build/stage/fast_clock.so build/stage/server.pem
 
-build/stage/slow_names.so: $(srcdir)/test/stage/slow_names.c
+build/stage/%.so: $(srcdir)/test/stage/%.c
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -O2 -Wall -Wextra -Werror -fPIC -shared $< -o $@ -ldl
 

@@ -106,7 +106,7 @@ class Fault:
         do = self._do
         if "raw" in do:
             reply = Reply(200, chunks=raw_pieces(do["raw"], one_by_one="drip_ms" in do))
-            reply.raw, reply.drip_seconds = True, do.get("drip_ms", 0) / 1000
+            reply.raw, reply.encoding, reply.drip_seconds = True, "plain", do.get("drip_ms", 0) / 1000
             return reply
         if "body_file" in do:
             return Reply(do.get("status", 200), chunks=pieces_of_file(do["body_file"]))

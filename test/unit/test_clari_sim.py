@@ -1039,7 +1039,8 @@ class FaultTest(SimulatorTest):
 
     def test_raw(self):
         self.rule({"raw": ["HTTP/1.1 200 OK\r\n", ["X: \xe9\r\n", 2], "\r\n", ["ab", 100_000]]})
-        head, _, body = self.raw_reply().partition(b"\r\n\r\n")
+        head, _, body = self.raw_reply(b"GET /v4/admin/limits HTTP/1.1\r\nHost: x\r\napikey: demo-key\r\n"
+                                       b"Accept-Encoding: gzip\r\n\r\n").partition(b"\r\n\r\n")
         self.assertEqual(head, b"HTTP/1.1 200 OK\r\nX: \xe9\r\nX: \xe9")
         self.assertEqual(body, b"ab" * 100_000)
 

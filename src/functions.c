@@ -28,6 +28,7 @@
 #include "stat.h"
 #include "statement.h"
 #include "submission.h"
+#include "task_scope.h"
 #include "value.h"
 
 /* ----------
@@ -121,6 +122,7 @@ new_task(const char *server_name, Oid role)
 	Task	   *task = engine_new_task();
 	MemoryContext old_context = MemoryContextSwitchTo(task->context);
 
+	task_scope_bind(task);
 	statement_find_schema();
 	task->account = account_load(server_name, role);
 	task->submit_interval = task->account->submit_interval;

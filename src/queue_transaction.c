@@ -4,15 +4,22 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
 #include "access/xact.h"
+#include "catalog/indexing.h"
 #include "catalog/pg_extension.h"
-#include "commands/extension.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
@@ -22,61 +29,74 @@
 static QueueTransactions mode = QUEUE_CALLERS_TRANSACTION;
 
 /* Of the transaction at hand. */
-static char *schema = NULL;		/* quoted; in TopMemoryContext */
+static char schema[2 * NAMEDATALEN + 3];	/* quoted */
 static Oid	schema_id;
 static Oid	saved_role;
 static int	saved_security_context;
 static int	guc_level;
 
-void
-queue_set_transactions(QueueTransactions transactions)
+/* What pg_extension says. There is no cache of extensions before PostgreSQL 18. */
+static bool
+read_extension(Oid *extension, Oid *owner)
 {
-	mode = transactions;
+	Relation	extensions = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		found;
+
+	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
+				CStringGetDatum("clari_export"));
+	scan = systable_beginscan(extensions, ExtensionNameIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	found = HeapTupleIsValid(tuple);
+	if (found)
+	{
+		Form_pg_extension form = (Form_pg_extension) GETSTRUCT(tuple);
+
+		*extension = form->oid;
+		*owner = form->extowner;
+		schema_id = form->extnamespace;
+	}
+	systable_endscan(scan);
+	table_close(extensions, AccessShareLock);
+	return found;
+}
+
+/* The name of the extension's schema, which may be another one than before. */
+static void
+find_schema(void)
+{
+	const char *name = get_namespace_name(schema_id);
+
+	if (name == NULL)
+		elog(ERROR, "cache lookup failed for schema %u", schema_id);
+	strlcpy(schema, quote_identifier(name), sizeof(schema));
 }
 
 /*
- * Keep the extension from being dropped, or moved, during the transaction: the
- * snapshot that finds it may be older than the end of its tables. Returns false
- * if it is not there.
+ * Find the extension's schema and its owner, and keep it from being dropped,
+ * or moved, during the transaction: what was read before the lock was there
+ * may have been dropped since. Returns false if the extension is not there.
  */
-static bool
-lock_extension(void)
-{
-	Oid			extension = get_extension_oid("clari_export", true);
-
-	if (!OidIsValid(extension))
-		return false;
-	LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
-	return get_extension_oid("clari_export", true) == extension;
-}
-
-/* Find the extension's schema and its owner. */
 static bool
 find_extension(Oid *owner)
 {
-	static const char *query =
-		"SELECT pg_catalog.quote_ident(n.nspname), e.extowner, n.oid"
-		" FROM pg_catalog.pg_extension e"
-		" JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) e.extnamespace"
-		" WHERE e.extname OPERATOR(pg_catalog.=) 'clari_export'";
-	bool		is_null;
-	char	   *name;
+	static Oid	last_found = InvalidOid;
+	Oid			locked;
+	Oid			found = last_found;
 
-	if (SPI_execute(query, true, 1) != SPI_OK_SELECT || SPI_processed == 0)
-		return false;
-	name = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
-	*owner = DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &is_null));
-	schema_id = DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 3, &is_null));
-	if (schema != NULL)
-		pfree(schema);
-	schema = MemoryContextStrdup(TopMemoryContext, name);
+	do
+	{
+		locked = found;
+		if (OidIsValid(locked))
+			LockDatabaseObject(ExtensionRelationId, locked, 0, AccessShareLock);
+		if (!read_extension(&found, owner))
+			return false;
+	} while (found != locked);
+	last_found = found;
+	find_schema();
 	return true;
-}
-
-static void
-set_locally(const char *name, const char *value)
-{
-	set_config_option(name, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
 static void
@@ -108,25 +128,49 @@ end_transaction(void)
 }
 
 /*
- * Go on as the tables' owner, since users may not update them, with a search
- * path that nobody can shadow, and with plans that do not depend on
- * statistics, which a queue outruns. Triggers are silent, so that nobody's run
- * with the owner's rights: an owner who wants one says ENABLE ALWAYS TRIGGER.
- * The extension's own are silent, too.
+ * How statements on the queue run: with a search path that nobody can shadow,
+ * and with plans that do not depend on statistics, which a queue outruns.
+ * Triggers are silent, so that nobody's run with the owner's rights: an owner
+ * who wants one says ENABLE ALWAYS TRIGGER. The extension's own are silent, too.
  */
+static const char *const settings[][2] = {
+	{"search_path", "pg_catalog, pg_temp"},
+	{"session_replication_role", "replica"},
+	{"jit", "off"},
+	{"enable_indexscan", "on"},
+	{"enable_seqscan", "off"},
+	{"enable_bitmapscan", "off"},
+	{"enable_incremental_sort", "off"},
+};
+
+void
+queue_set_transactions(QueueTransactions transactions)
+{
+	mode = transactions;
+	if (mode != QUEUE_OWN_TRANSACTIONS)
+		return;
+	for (size_t i = 0; i < lengthof(settings); i++)
+		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+/* Others' sessions have these settings only in a transaction of the queue. */
+static void
+set_locally(void)
+{
+	for (size_t i = 0; i < lengthof(settings); i++)
+		set_config_option(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_SESSION,
+						  GUC_ACTION_SAVE, true, 0, false);
+}
+
+/* Go on as the tables' owner, since users may not update them. */
 static void
 enter_owner(Oid owner)
 {
 	GetUserIdAndSecContext(&saved_role, &saved_security_context);
 	SetUserIdAndSecContext(owner, saved_security_context | SECURITY_LOCAL_USERID_CHANGE);
 	guc_level = NewGUCNestLevel();
-	set_locally("search_path", "pg_catalog, pg_temp");
-	set_locally("session_replication_role", "replica");
-	set_locally("jit", "off");
-	set_locally("enable_indexscan", "on");
-	set_locally("enable_seqscan", "off");
-	set_locally("enable_bitmapscan", "off");
-	set_locally("enable_incremental_sort", "off");
+	if (mode != QUEUE_OWN_TRANSACTIONS)
+		set_locally();
 }
 
 bool
@@ -137,13 +181,28 @@ queue_begin(void)
 	Oid			owner;
 
 	start_transaction();
-	found = lock_extension() && find_extension(&owner);
+	found = find_extension(&owner);
 	if (found)
 		enter_owner(owner);
 	else
 		end_transaction();
 	MemoryContextSwitchTo(context);
 	return found;
+}
+
+/* What is no promise need not be waited for: whoever finds it undone does it again. */
+static void
+choose_durability(bool durable)
+{
+	const char *commit = NULL;
+
+	if (durable && synchronous_commit < SYNCHRONOUS_COMMIT_REMOTE_FLUSH)
+		commit = "on";
+	else if (!durable && mode != QUEUE_CALLERS_TRANSACTION)
+		commit = "off";
+	if (commit != NULL)
+		set_config_option("synchronous_commit", commit, PGC_USERSET, PGC_S_SESSION,
+						  GUC_ACTION_LOCAL, true, 0, false);
 }
 
 void
@@ -153,9 +212,7 @@ queue_end(bool durable)
 
 	AtEOXact_GUC(true, guc_level);
 	SetUserIdAndSecContext(saved_role, saved_security_context);
-	if (durable && synchronous_commit < SYNCHRONOUS_COMMIT_REMOTE_FLUSH)
-		set_config_option("synchronous_commit", "on", PGC_USERSET, PGC_S_SESSION,
-						  GUC_ACTION_LOCAL, true, 0, false);
+	choose_durability(durable);
 	end_transaction();
 	MemoryContextSwitchTo(context);
 }

@@ -534,7 +534,10 @@ advance_guarded(Task *task)
 	return news;
 }
 
-/* Look at a task: something that it waited for has come. */
+/*
+ * Look at a task: something that it waited for has come. Whose job is over has
+ * no more use for its lane, however long its owner takes to write that down.
+ */
 static bool
 look_at(Task *task)
 {
@@ -542,6 +545,8 @@ look_at(Task *task)
 
 	if (!task->action.finished)
 		news = task->hooks->failed != NULL ? advance_guarded(task) : advance(task);
+	if (task->action.finished && export_ended(task))
+		lane_close(&task->ticket, true);
 	wait_for_time(task);
 	return news;
 }

@@ -6,7 +6,7 @@ use warnings;
 use Test::More;
 use ClariTest;
 
-my $test = ClariTest->new('queue_bystanders', superuser => 1, options => { max_concurrent_exports => 3, poll_max_attempts => 100_000 });
+my $test = ClariTest->new('queue_bystanders', superuser => 1, options => { poll_max_attempts => 100_000 });
 my ($sim, $super) = ($test->sim, $test->superuser);
 $super->run($_)
   for 'CREATE ROLE idler LOGIN',

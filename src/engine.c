@@ -9,6 +9,7 @@
 #include "utils/memutils.h"
 
 #include "clock.h"
+#include "connections.h"
 #include "core/json.h"
 #include "engine.h"
 #include "fault.h"
@@ -55,9 +56,19 @@ needs_place(const Task *task)
 	return task->action.submits && !task->ticket.has_place;
 }
 
+/* The connection is closed, or idle. */
+static void
+give_back_connection(Task *task)
+{
+	if (task->has_connection)
+		connections_give_back(task->account->role);
+	task->has_connection = false;
+}
+
 static void
 drop_transfer(Task *task)
 {
+	give_back_connection(task);
 	transfer_free(task->transfer);
 	task->transfer = NULL;
 	if (task->result == NULL)
@@ -98,12 +109,14 @@ wait_for_time(Task *task)
 	stop_waiting(task);
 	if (task->action.finished || (task->transfer != NULL && transfer_reply(task->transfer) == NULL))
 		return;
-	if (task->lacks_room || task->held_since != 0)
-	{
-		dlist_push_tail(task->lacks_room ? &without_room : &held, &task->held_node);
-		task->is_held = true;
-	}
-	if (task->lacks_room)
+	if (task->lacks_connection)
+		connections_wait(task->account->role, &task->held_node);
+	else if (task->lacks_room)
+		dlist_push_tail(&without_room, &task->held_node);
+	else if (task->held_since != 0)
+		dlist_push_tail(&held, &task->held_node);
+	task->is_held = task->lacks_connection || task->lacks_room || task->held_since != 0;
+	if (task->lacks_connection || task->lacks_room)
 		return;
 	/* Lanes say when to ask again; never so often that nothing else is done. */
 	task->look_at = task->held_since != 0 ? Max(task->due, clock_now() + SHORTEST_HOLD) :
@@ -205,6 +218,8 @@ start_transfer(Task *task)
 		request.share = &task->share;
 	}
 	task->transfer = transfer_start(&request);
+	connections_take(account->role);
+	task->has_connection = true;
 	task->sent = kind;
 	stat_add(account->server_id, STAT_REQUESTS, 1);
 	if (kind == REQUEST_STATUS)
@@ -262,8 +277,9 @@ try_to_send(Task *task, Instant now)
 	if (task->transfer != NULL && transfer_reply(task->transfer) == NULL)
 		return;
 
+	task->lacks_connection = !connections_admit(task->account->role);
 	task->lacks_room = task->action.request == REQUEST_RESULT && !room_admits(&room);
-	if (task->lacks_room)
+	if (task->lacks_connection || task->lacks_room)
 		return;
 	verdict = ask_lane(task);
 	if (verdict.reason != HOLD_NONE)
@@ -498,7 +514,10 @@ advance(Task *task)
 	const Reply *reply = task_last_reply(task);
 
 	if (reply != NULL)
+	{
+		give_back_connection(task);
 		take_reply(task, reply);
+	}
 	try_to_send(task, clock_now());
 	return reply != NULL || task->action.finished;
 }
@@ -594,6 +613,18 @@ advance_all(dlist_head *list)
 	return any_news;
 }
 
+/* Roles may open connections that they were refused: whoever stands in line may go. */
+static bool
+use_connections(void)
+{
+	dlist_node *first;
+	bool		any_news = false;
+
+	while ((first = connections_next()) != NULL)
+		any_news |= look_at(dlist_container(Task, held_node, first));
+	return any_news;
+}
+
 /* Those whose results have begun to arrive go before others. */
 static bool
 use_room(void)
@@ -623,7 +654,7 @@ engine_step(Instant until, bool watch_lanes)
 	const Task *first;
 
 	room_set_limit(&room, settings_max_memory());
-	if (advance_tasks())
+	if (advance_tasks() || use_connections())
 		return;
 	if (room_has_news(&room) && use_room())
 		return;

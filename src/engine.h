@@ -66,8 +66,10 @@ struct Task
 	bool		has_time;		/* it is in there */
 	Instant		look_at;		/* that moment */
 	dlist_node	held_node;		/* among those that their lanes hold */
-	bool		is_held;		/* it is in there, or in the next */
-	bool		lacks_room;		/* it waits for room for its result instead */
+	bool		is_held;		/* it is in there, or in one of these: */
+	bool		lacks_connection;	/* it waits for one that its role may open */
+	bool		lacks_room;		/* it waits for room for its result */
+	bool		has_connection; /* of those that its role may open */
 	MemoryContext context;		/* of the task and all it needs */
 
 	Export		export;

@@ -7,7 +7,7 @@ ALTER SERVER clari OPTIONS (
     connect_timeout '1 ms', request_timeout '1 day',
     poll_base_delay '500 ms', poll_multiplier '1', poll_max_delay '00:01:30', poll_max_attempts '100000',
     polling 'backoff', submit_interval '0', max_requests_per_second '5', max_concurrent_exports '3',
-    submission_grace '2 minutes', quota_reserve '20', paused 'on', max_result_size '1GB');
+    submission_grace '2 minutes', quota_reserve '20', paused 'on', history 'off', max_result_size '1GB');
 SELECT unnest(srvoptions) FROM pg_foreign_server WHERE srvname = 'clari';
 ALTER SERVER clari OPTIONS (SET polling 'adaptive', SET paused 'false', DROP ca_file);
 ALTER SERVER clari OPTIONS (SET poll_multiplier '0.9');
@@ -46,6 +46,7 @@ CREATE SERVER clari FOREIGN DATA WRAPPER clari_export OPTIONS (max_result_size '
 -- Words
 CREATE SERVER clari FOREIGN DATA WRAPPER clari_export OPTIONS (polling 'sometimes');
 CREATE SERVER clari FOREIGN DATA WRAPPER clari_export OPTIONS (paused 'perhaps');
+CREATE SERVER clari FOREIGN DATA WRAPPER clari_export OPTIONS (history 'sometimes');
 CREATE SERVER clari FOREIGN DATA WRAPPER clari_export OPTIONS (proxy '');
 
 -- The API key travels encrypted, or not beyond this machine.

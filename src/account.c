@@ -105,6 +105,7 @@ static const OptionRule option_rules[] = {
 	{"quota_reserve", SERVER, OPTION_INTEGER, FIELD(quota_reserve), "0", 0, 1000000,
 	"integers from 0 to 1000000"},
 	{"paused", SERVER, OPTION_BOOLEAN, FIELD(paused), "false", 0, 0, "true and false"},
+	{"history", SERVER, OPTION_BOOLEAN, FIELD(keeps_history), "true", 0, 0, "true and false"},
 	{"max_result_size", SERVER, OPTION_SIZE, FIELD(max_result_size), "512MB", 1024, 1024.0 * 1024 * 1024,
 	"sizes from 1kB to 1GB"},
 	{"api_key", MAPPING, OPTION_API_KEY, FIELD(api_key), NULL, 0, 0,
@@ -727,6 +728,25 @@ find_account(Oid server_id, Oid role)
 	entry = hash_search(known_accounts, &key, HASH_ENTER, NULL);
 	entry->account = kept;
 	return account;
+}
+
+bool
+account_keeps_history(const char *server_name)
+{
+	ForeignServer *server = GetForeignServerByName(server_name, true);
+	Account		account = *defaults();
+	ListCell   *cell;
+
+	if (server == NULL)
+		return true;
+	foreach(cell, server->options)
+	{
+		DefElem    *option = lfirst(cell);
+
+		if (strcmp(option->defname, "history") == 0)
+			store_option(find_rule(option->defname, SERVER), defGetString(option), &account);
+	}
+	return account.keeps_history;
 }
 
 void

@@ -34,6 +34,7 @@ typedef struct Account
 	int			quota_reserve;
 	bool		paused;
 	int64		max_result_size;
+	bool		keeps_history;
 
 	/* user mapping */
 	char	   *api_key_file;
@@ -52,6 +53,9 @@ extern Account *account_load(const char *server_name, Oid role);
 
 /* As account_load(), checking the server only: no mapping is needed. */
 extern void account_check_server(const char *server_name, Oid role);
+
+/* Whether snapshots from a server go to the history; so they do from one that is gone. */
+extern bool account_keeps_history(const char *server_name);
 
 /* The rules these options give one export and its lane. */
 extern ExportRules account_export_rules(const Account *account);

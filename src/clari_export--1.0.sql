@@ -370,10 +370,10 @@ COMMENT ON TRIGGER keep_unfinished ON clari_export_request IS 'unfinished reques
 CREATE FUNCTION clari_export_follow_server() RETURNS event_trigger
 AS 'MODULE_PATHNAME', 'clari_export_follow_server' LANGUAGE C;
 REVOKE EXECUTE ON FUNCTION clari_export_follow_server() FROM PUBLIC;
-COMMENT ON FUNCTION clari_export_follow_server() IS 'takes requests and snapshots along when their server is renamed';
+COMMENT ON FUNCTION clari_export_follow_server() IS 'takes requests, snapshots and history along when their server is renamed';
 CREATE EVENT TRIGGER clari_export_follow_server ON ddl_command_end WHEN TAG IN ('ALTER SERVER')
 	EXECUTE FUNCTION clari_export_follow_server();
-COMMENT ON EVENT TRIGGER clari_export_follow_server IS 'takes requests and snapshots along when their server is renamed';
+COMMENT ON EVENT TRIGGER clari_export_follow_server IS 'takes requests, snapshots and history along when their server is renamed';
 
 CREATE FUNCTION clari_export_enqueue(
 	forecast_id text,
@@ -400,7 +400,8 @@ BEGIN
 		AND r.server = $5 AND r.kind = $4 AND r.forecast_id IS NOT DISTINCT FROM $1
 		AND r.time_period IS NOT DISTINCT FROM $2 AND r.options = coalesce($3, '{}')
 		AND r.finished_at >= clock_timestamp() - $9
-		AND EXISTS (SELECT FROM @extschema@.clari_export_snapshot s WHERE s.request_id = r.id)
+		AND EXISTS (SELECT FROM @extschema@.clari_export_snapshot s
+			WHERE s.request_id = r.id AND s.exported_at >= clock_timestamp() - $9)
 		ORDER BY r.finished_at DESC LIMIT 1;
 		IF request_id IS NOT NULL THEN
 			RETURN request_id;
@@ -545,6 +546,271 @@ LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 
 COMMENT ON FUNCTION clari_export_time_periods(text, text) IS
 'lists the quarters from the first to the last, like 2025_Q3 to 2026_Q2';
+
+/* ----------
+ * History: what each value was, and when
+ * ----------
+ */
+
+-- One row for each value and the time during which Clari showed it, written with the snapshot that shows a change
+-- (src/history.c). closed_by, part_id and value_currency are not the key's business.
+CREATE TABLE clari_export_history (
+	server name NOT NULL,
+	requested_by regrole NOT NULL,
+	forecast_id text NOT NULL,
+	scope_id text NOT NULL,
+	currency text NOT NULL,
+	time_period text,
+	time_frame_id text,
+	user_id text,
+	field_id text,
+	field_type text,
+	week_start date,
+	week_end date,
+	user_name text,
+	user_email text,
+	crm_user_id text,
+	role text,
+	role_id text,
+	parent_role text,
+	parent_role_id text,
+	field_name text,
+	value numeric,
+	value_text text,
+	value_currency text,
+	is_updated bool,
+	updated_by text,
+	updated_at timestamptz,
+	valid_from timestamptz NOT NULL,
+	valid_to timestamptz NOT NULL,
+	request_id bigint NOT NULL,
+	closed_by bigint,
+	part_id int NOT NULL,
+	CHECK (valid_from < valid_to)
+);
+-- Two in a hundred values change a day: what is closed makes room for what is begun.
+ALTER TABLE clari_export_history SET (autovacuum_vacuum_scale_factor = 0.01, autovacuum_analyze_scale_factor = 0.02);
+
+COMMENT ON TABLE clari_export_history IS
+'how the values of forecasts moved: one row for each value and the time during which Clari showed it, kept whatever becomes of the snapshots';
+COMMENT ON COLUMN clari_export_history.server IS 'the foreign server it came from';
+COMMENT ON COLUMN clari_export_history.requested_by IS 'the role that exported it';
+COMMENT ON COLUMN clari_export_history.forecast_id IS 'Clari''s id of the forecast';
+COMMENT ON COLUMN clari_export_history.scope_id IS 'the scopeId that was asked for; empty for none';
+COMMENT ON COLUMN clari_export_history.currency IS 'the currency that was asked for; empty for none';
+COMMENT ON COLUMN clari_export_history.time_period IS 'such as 2026_Q3';
+COMMENT ON COLUMN clari_export_history.time_frame_id IS 'Clari''s id of the week';
+COMMENT ON COLUMN clari_export_history.user_id IS 'Clari''s id of the person in a role; without one the CRM''s, else the email or the name, and the role';
+COMMENT ON COLUMN clari_export_history.field_id IS 'Clari''s id of the field; without one its name';
+COMMENT ON COLUMN clari_export_history.field_type IS 'FORECAST, QUOTA, ADJUSTMENT, …';
+COMMENT ON COLUMN clari_export_history.week_start IS 'first day of the week';
+COMMENT ON COLUMN clari_export_history.week_end IS 'last day of the week';
+COMMENT ON COLUMN clari_export_history.user_name IS 'the person''s name';
+COMMENT ON COLUMN clari_export_history.user_email IS 'the person''s email';
+COMMENT ON COLUMN clari_export_history.crm_user_id IS 'the person''s id in the CRM, the same in every role';
+COMMENT ON COLUMN clari_export_history.role IS 'the person''s role in the hierarchy';
+COMMENT ON COLUMN clari_export_history.role_id IS 'Clari''s id of the role';
+COMMENT ON COLUMN clari_export_history.parent_role IS 'the role above';
+COMMENT ON COLUMN clari_export_history.parent_role_id IS 'Clari''s id of the role above';
+COMMENT ON COLUMN clari_export_history.field_name IS 'the field''s name';
+COMMENT ON COLUMN clari_export_history.value IS 'the value, where it is a number';
+COMMENT ON COLUMN clari_export_history.value_text IS 'the value, where it is a text';
+COMMENT ON COLUMN clari_export_history.value_currency IS 'the currency that Clari showed with it';
+COMMENT ON COLUMN clari_export_history.is_updated IS 'whether somebody has updated it';
+COMMENT ON COLUMN clari_export_history.updated_by IS 'who did';
+COMMENT ON COLUMN clari_export_history.updated_at IS 'when';
+COMMENT ON COLUMN clari_export_history.valid_from IS 'when the snapshot that first showed it was exported';
+COMMENT ON COLUMN clari_export_history.valid_to IS 'when the one that showed something else was, or did not have it; infinity: still so';
+COMMENT ON COLUMN clari_export_history.request_id IS 'the request whose snapshot first showed it';
+COMMENT ON COLUMN clari_export_history.closed_by IS 'the request whose snapshot showed something else, or did not have it';
+COMMENT ON COLUMN clari_export_history.part_id IS 'the row of clari_export_history_part that it belongs to';
+
+-- What was valid at a time, of a period; what changed since.
+CREATE INDEX clari_export_history_as_of_idx ON clari_export_history (time_period, valid_to, valid_from);
+CREATE INDEX clari_export_history_valid_from_idx ON clari_export_history (valid_from);
+-- One person, by the id in a role or by email.
+CREATE INDEX clari_export_history_user_idx ON clari_export_history (user_id);
+CREATE INDEX clari_export_history_email_idx ON clari_export_history (user_email);
+-- One field, by week.
+CREATE INDEX clari_export_history_field_idx ON clari_export_history (field_id, time_period, time_frame_id);
+-- A snapshot is compared with what its parts have (src/history_store.c walks this one).
+CREATE INDEX clari_export_history_part_idx ON clari_export_history (part_id, valid_to);
+
+-- A role's exports of one forecast from one server. The lock on it, and what is known of it besides the values.
+CREATE TABLE clari_export_history_forecast (
+	id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	server name NOT NULL,
+	requested_by regrole NOT NULL,
+	forecast_id text NOT NULL,
+	changed_at timestamptz NOT NULL
+);
+CREATE INDEX clari_export_history_forecast_idx ON clari_export_history_forecast (server, requested_by, forecast_id);
+COMMENT ON TABLE clari_export_history_forecast IS 'what there is a history of';
+COMMENT ON SEQUENCE clari_export_history_forecast_id_seq IS 'numbers the forecasts that have a history';
+COMMENT ON COLUMN clari_export_history_forecast.id IS 'identifies it';
+COMMENT ON COLUMN clari_export_history_forecast.server IS 'the foreign server it comes from';
+COMMENT ON COLUMN clari_export_history_forecast.requested_by IS 'the role that exports it';
+COMMENT ON COLUMN clari_export_history_forecast.forecast_id IS 'Clari''s id of the forecast';
+COMMENT ON COLUMN clari_export_history_forecast.changed_at IS 'when a snapshot was added last';
+
+CREATE TABLE clari_export_history_part (
+	id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	forecast int NOT NULL,
+	requested_by regrole NOT NULL,
+	scope_id text NOT NULL,
+	currency text NOT NULL,
+	time_period text,
+	time_frame_id text,
+	field_type text,
+	week_start date,
+	week int
+);
+CREATE INDEX clari_export_history_part_forecast_idx ON clari_export_history_part (forecast, time_period);
+COMMENT ON TABLE clari_export_history_part IS
+'the time frames and field types that snapshots have spoken of, with the number of the week: a snapshot covers some of them';
+COMMENT ON SEQUENCE clari_export_history_part_id_seq IS 'numbers the parts';
+COMMENT ON COLUMN clari_export_history_part.id IS 'identifies the part';
+COMMENT ON COLUMN clari_export_history_part.forecast IS 'the row of clari_export_history_forecast that it belongs to';
+COMMENT ON COLUMN clari_export_history_part.requested_by IS 'the role that exported it';
+COMMENT ON COLUMN clari_export_history_part.scope_id IS 'the scopeId that was asked for; empty for none';
+COMMENT ON COLUMN clari_export_history_part.currency IS 'the currency that was asked for; empty for none';
+COMMENT ON COLUMN clari_export_history_part.time_period IS 'such as 2026_Q3';
+COMMENT ON COLUMN clari_export_history_part.time_frame_id IS 'Clari''s id of the week';
+COMMENT ON COLUMN clari_export_history_part.field_type IS 'FORECAST, QUOTA, ADJUSTMENT, …; null for a week that nobody had a value in';
+COMMENT ON COLUMN clari_export_history_part.week_start IS 'the earliest first day that a snapshot gave the week';
+COMMENT ON COLUMN clari_export_history_part.week IS 'the number of the week in its period, from 0 over all that were ever seen';
+
+CREATE TABLE clari_export_history_coverage (
+	forecast int NOT NULL,
+	exported_at timestamptz NOT NULL,
+	request_id bigint NOT NULL,
+	parts int[] NOT NULL,
+	shown bytea,
+	PRIMARY KEY (forecast, exported_at, request_id)
+);
+COMMENT ON TABLE clari_export_history_coverage IS
+'which snapshot spoke of which parts: what came before a snapshot that is added late is known from it';
+COMMENT ON COLUMN clari_export_history_coverage.forecast IS 'the row of clari_export_history_forecast';
+COMMENT ON COLUMN clari_export_history_coverage.exported_at IS 'when the snapshot was exported';
+COMMENT ON COLUMN clari_export_history_coverage.request_id IS 'the request whose snapshot it is';
+COMMENT ON COLUMN clari_export_history_coverage.parts IS 'the parts that it has values of';
+COMMENT ON COLUMN clari_export_history_coverage.shown IS 'of a truncated one, which says nothing of what it lacks, hashes of what it has';
+
+ALTER TABLE clari_export_history ENABLE ROW LEVEL SECURITY;
+ALTER TABLE clari_export_history_forecast ENABLE ROW LEVEL SECURITY;
+ALTER TABLE clari_export_history_part ENABLE ROW LEVEL SECURITY;
+ALTER TABLE clari_export_history_coverage ENABLE ROW LEVEL SECURITY;
+
+SET LOCAL search_path = pg_catalog, pg_temp;
+CREATE POLICY clari_export_history_read ON @extschema@.clari_export_history FOR SELECT
+	USING (requested_by IN (
+			SELECT r.oid FROM pg_roles r WHERE pg_has_role(r.oid, 'USAGE'))
+		OR (SELECT pg_has_role('pg_read_all_data', 'USAGE')));
+CREATE POLICY clari_export_history_part_read ON @extschema@.clari_export_history_part FOR SELECT
+	USING (requested_by IN (
+			SELECT r.oid FROM pg_roles r WHERE pg_has_role(r.oid, 'USAGE'))
+		OR (SELECT pg_has_role('pg_read_all_data', 'USAGE')));
+SET LOCAL search_path = @extschema@, pg_temp;
+COMMENT ON POLICY clari_export_history_read ON clari_export_history IS
+'a role reads the history of what the roles exported whose rights it has';
+COMMENT ON POLICY clari_export_history_part_read ON clari_export_history_part IS
+'a role reads the weeks of what the roles exported whose rights it has';
+
+GRANT SELECT ON clari_export_history, clari_export_history_part TO PUBLIC;
+
+SELECT pg_catalog.pg_extension_config_dump('clari_export_history', '');
+SELECT pg_catalog.pg_extension_config_dump('clari_export_history_forecast', '');
+SELECT pg_catalog.pg_extension_config_dump('clari_export_history_forecast_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('clari_export_history_part', '');
+SELECT pg_catalog.pg_extension_config_dump('clari_export_history_part_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('clari_export_history_coverage', '');
+
+CREATE FUNCTION clari_export_import(
+	result jsonb,
+	forecast_id text,
+	exported_at timestamptz,
+	time_period text DEFAULT NULL,
+	server name DEFAULT 'clari')
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'clari_export_import'
+LANGUAGE C VOLATILE;
+
+COMMENT ON FUNCTION clari_export_import(jsonb, text, timestamptz, text, name) IS
+'adds the result of a forecast export from elsewhere as a snapshot, to the history too, and returns the id of its request';
+
+CREATE FUNCTION clari_export_add_to_history(request_id bigint)
+RETURNS bool
+AS 'MODULE_PATHNAME', 'clari_export_add_to_history'
+LANGUAGE C VOLATILE STRICT;
+
+COMMENT ON FUNCTION clari_export_add_to_history(bigint) IS
+'adds the snapshot of a request to the history, where that was not done when it was stored; returns whether there was anything to add';
+
+SET LOCAL search_path = pg_catalog, pg_temp;
+CREATE FUNCTION @extschema@.clari_export_as_of(
+	at timestamptz,
+	OUT server name,
+	OUT requested_by regrole,
+	OUT forecast_id text,
+	OUT scope_id text,
+	OUT currency text,
+	OUT time_period text,
+	OUT week int,
+	OUT time_frame_id text,
+	OUT user_id text,
+	OUT field_id text,
+	OUT field_type text,
+	OUT week_start date,
+	OUT week_end date,
+	OUT user_name text,
+	OUT user_email text,
+	OUT crm_user_id text,
+	OUT role text,
+	OUT role_id text,
+	OUT parent_role text,
+	OUT parent_role_id text,
+	OUT field_name text,
+	OUT value numeric,
+	OUT value_text text,
+	OUT value_currency text,
+	OUT is_updated bool,
+	OUT updated_by text,
+	OUT updated_at timestamptz,
+	OUT valid_from timestamptz,
+	OUT valid_to timestamptz,
+	OUT request_id bigint)
+RETURNS SETOF record
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 20000
+BEGIN ATOMIC
+	SELECT h.server, h.requested_by, h.forecast_id, h.scope_id, h.currency, h.time_period, p.week, h.time_frame_id,
+		h.user_id, h.field_id, h.field_type, h.week_start, h.week_end, h.user_name, h.user_email, h.crm_user_id,
+		h.role, h.role_id, h.parent_role, h.parent_role_id, h.field_name, h.value, h.value_text, h.value_currency,
+		h.is_updated, h.updated_by, h.updated_at, h.valid_from, h.valid_to, h.request_id
+	FROM @extschema@.clari_export_history AS h
+	LEFT JOIN @extschema@.clari_export_history_part AS p ON p.id = h.part_id
+	WHERE h.valid_from <= at AND h.valid_to > at;
+END;
+
+COMMENT ON FUNCTION @extschema@.clari_export_as_of(timestamptz) IS
+'the rows of clari_export_history that were valid at a time, with the number of their week';
+
+CREATE VIEW @extschema@.clari_export_call WITH (security_invoker = true) AS
+SELECT DISTINCT ON (h.server, h.requested_by, h.forecast_id, h.scope_id, h.currency, h.time_period, h.user_id,
+		h.field_id, h.field_type)
+	h.server, h.requested_by, h.forecast_id, h.scope_id, h.currency, h.time_period, p.week, h.time_frame_id,
+	h.user_id, h.field_id, h.field_type, h.week_start, h.week_end, h.user_name, h.user_email, h.crm_user_id,
+	h.role, h.role_id, h.parent_role, h.parent_role_id, h.field_name, h.value, h.value_text, h.value_currency,
+	h.is_updated, h.updated_by, h.updated_at, h.valid_from, h.valid_to, h.request_id
+FROM @extschema@.clari_export_history AS h
+LEFT JOIN @extschema@.clari_export_history_part AS p ON p.id = h.part_id
+WHERE h.valid_to = 'infinity' AND h.value IS NOT NULL
+ORDER BY h.server, h.requested_by, h.forecast_id, h.scope_id, h.currency, h.time_period, h.user_id,
+	h.field_id, h.field_type, p.week DESC NULLS LAST, h.week_start DESC NULLS LAST, h.time_frame_id DESC;
+
+COMMENT ON VIEW @extschema@.clari_export_call IS
+'each person''s current call: of what the history has as valid now, the latest week that has a value, for each field and type';
+GRANT SELECT ON @extschema@.clari_export_call TO PUBLIC;
+SET LOCAL search_path = @extschema@, pg_temp;
 
 /* ----------
  * Sight: what the queue and the servers are doing

@@ -19,6 +19,7 @@
 #include "item.h"
 #include "log.h"
 #include "outcome.h"
+#include "remember.h"
 #include "stat.h"
 #include "submission.h"
 #include "wake.h"
@@ -114,18 +115,6 @@ typedef struct RowWrite
 	int			sqlstate;		/* of the request's end */
 } RowWrite;
 
-/* Whether the same statement may go through in a while. */
-static bool
-error_may_pass(const ErrorData *error)
-{
-	int			category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
-
-	return category == ERRCODE_TO_CATEGORY(ERRCODE_T_R_DEADLOCK_DETECTED) ||
-		category == ERRCODE_INSUFFICIENT_RESOURCES ||
-		category == ERRCODE_TO_CATEGORY(ERRCODE_OBJECT_IN_USE) ||
-		category == ERRCODE_TO_CATEGORY(ERRCODE_IO_ERROR);
-}
-
 typedef struct Delay
 {
 	int64		request_id;
@@ -167,7 +156,7 @@ suffer(Item *item, const ErrorData *error)
 	log_now_and_then(psprintf("request " INT64_FORMAT " cannot be written: %s",
 							  item->request_id, error->message));
 	item->write_again_at = clock_now() + wait;
-	if (error_may_pass(error))
+	if (queue_error_may_pass(error))
 		queue_run("delay", false, write_delay, &delay);
 	else if (item->failure == NULL)
 		doom(item, error);
@@ -509,7 +498,7 @@ item_start(Request *request, MemoryContext context)
 	error = queue_try(start_item, request);
 	if (error == NULL)
 		return item_find(request->id);
-	if (error_may_pass(error))
+	if (queue_error_may_pass(error))
 		queue_delay(request->id, timestamp_of(clock_now() + START_AGAIN_AFTER), error->message);
 	else
 		queue_fail(request->id, NULL, failure_of_error(error));
@@ -540,6 +529,8 @@ write_result(RowWrite *row)
 		write_failure(row, failure);
 	else
 		row->update = queue_done(row->item->request_id, &task->export, result);
+	if (failure == NULL && row->update == QUEUE_UPDATED && task->account->keeps_history)
+		remember_snapshot(row->item->request_id, result);
 }
 
 static void

@@ -391,6 +391,59 @@ queue_done(int64 id, const Export *export, Jsonb *result)
 	return done;
 }
 
+int64
+queue_import(const char *server, Oid role, const char *forecast_id, const char *time_period,
+			 TimestampTz exported_at, Jsonb *result)
+{
+	QueueQuery	query = {0};
+	bool		is_null;
+	int64		id;
+
+	query_add_text(&query, server);
+	query_add_role(&query, role);
+	query_add_text(&query, forecast_id);
+	query_add_text(&query, time_period);
+	query_execute(&query, "import request",
+			"INSERT INTO @request@ (kind, server, requested_by, forecast_id, time_period, state, finished_at)"
+			" VALUES ('forecast', $1, $2, $3, $4, 'done', clock_timestamp()) RETURNING id");
+	id = DatumGetInt64(query_column(0, 1, &is_null));
+	query_add_time(&query, exported_at);
+	query_add_id(&query, id);
+	query_add(&query, JSONBOID, JsonbPGetDatum(result), false);
+	query_execute(&query, "import snapshot",
+			"INSERT INTO @snapshot@ (request_id, server, kind, forecast_id, time_period, options,"
+			" requested_by, exported_at, truncated, result)"
+			" VALUES ($6, $1, 'forecast', $3, coalesce($4, @schema@.clari_export_period_of($7)), '{}', $2, $5, false, $7)");
+	notify(id, "done");
+	return id;
+}
+
+bool
+queue_describe_snapshot(int64 id, HistorySnapshot *snapshot)
+{
+	QueueQuery	query = {0};
+	bool		is_null;
+
+	query_add_id(&query, id);
+	if (query_execute(&query, "describe snapshot",
+			"SELECT server, requested_by, forecast_id, coalesce(options ->> 'scopeId', ''),"
+			" coalesce(options ->> 'currency', ''), time_period, exported_at, truncated"
+			" FROM @snapshot@ WHERE request_id = $1 AND kind = 'forecast'") == 0)
+		return false;
+	*snapshot = (HistorySnapshot) {
+		.request_id = id,
+		.server = query_text_column(0, 1),
+		.requested_by = DatumGetObjectId(query_column(0, 2, &is_null)),
+		.forecast_id = query_text_column(0, 3),
+		.scope_id = query_text_column(0, 4),
+		.currency = query_text_column(0, 5),
+		.time_period = query_text_column(0, 6),
+		.exported_at = query_time_column(0, 7, 0),
+		.truncated = DatumGetBool(query_column(0, 8, &is_null)),
+	};
+	return true;
+}
+
 #define FAIL_WITH(code, message, hint) \
 	"state = 'failed', finished_at = clock_timestamp(), next_poll_at = NULL," \
 	" hold_reason = NULL, held_until = NULL," \
@@ -511,6 +564,10 @@ queue_rename_server(const char *old_name, const char *new_name)
 	query_add_text(&query, new_name);
 	query_execute(&query, "rename in requests", "UPDATE @request@ SET server = $2 WHERE server = $1");
 	query_execute(&query, "rename in snapshots", "UPDATE @snapshot@ SET server = $2 WHERE server = $1");
+	query_execute(&query, "rename in forecasts",
+			"UPDATE @schema@.clari_export_history_forecast SET server = $2 WHERE server = $1");
+	query_execute(&query, "rename in history",
+			"UPDATE @schema@.clari_export_history SET server = $2 WHERE server = $1");
 }
 
 /* Rows that somebody holds locked wait for the next time. */

@@ -15,6 +15,7 @@
 
 #include "core/export.h"
 #include "failure.h"
+#include "history.h"
 #include "queue_transaction.h"
 
 /* A row of clari_export_request, as far as the work on it needs it. */
@@ -129,6 +130,13 @@ extern QueueUpdate queue_delay(int64 id, TimestampTz until, const char *error_me
 /* running -> done, with a snapshot */
 extern QueueUpdate queue_done(int64 id, const Export *export, Jsonb *result);
 
+/* A result from elsewhere becomes a request that is done, with its snapshot; returns its id. */
+extern int64 queue_import(const char *server, Oid role, const char *forecast_id, const char *time_period,
+						  TimestampTz exported_at, Jsonb *result);
+
+/* All of a forecast's snapshot but the result; false if there is none. */
+extern bool queue_describe_snapshot(int64 id, HistorySnapshot *snapshot);
+
 /* any unfinished -> failed; export, if not NULL, tells its job */
 extern QueueUpdate queue_fail(int64 id, const Export *export, const Failure *failure);
 
@@ -154,7 +162,7 @@ extern Oid	queue_snapshot_owner(int64 id);
 extern bool queue_delete_request(int64 id);
 extern bool queue_delete_snapshot(int64 id);
 
-/* A server has another name: its requests and snapshots go with it. */
+/* A server has another name: its requests, snapshots and history go with it. */
 extern void queue_rename_server(const char *old_name, const char *new_name);
 
 /*

@@ -271,6 +271,17 @@ queue_try(void (*function) (void *), void *arg)
 	return let_interventions_through(error);
 }
 
+bool
+queue_error_may_pass(const ErrorData *error)
+{
+	int			category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
+
+	return category == ERRCODE_TO_CATEGORY(ERRCODE_T_R_DEADLOCK_DETECTED) ||
+		category == ERRCODE_INSUFFICIENT_RESOURCES ||
+		category == ERRCODE_TO_CATEGORY(ERRCODE_OBJECT_IN_USE) ||
+		category == ERRCODE_TO_CATEGORY(ERRCODE_IO_ERROR);
+}
+
 /* In a transaction of our own all of it goes with an error, the commit's included. */
 static ErrorData *
 run_in_own_transaction(const char *step, bool durable, void (*function) (void *), void *arg)

@@ -39,6 +39,9 @@ extern void queue_commit(const char *step, bool durable);
  */
 extern ErrorData *queue_try(void (*function) (void *), void *arg);
 
+/* Whether what raised an error may go through in a while. */
+extern bool queue_error_may_pass(const ErrorData *error);
+
 /*
  * Run a function in a transaction of the queue and commit that, as
  * queue_commit() does. Returns NULL, or a copy of the error raised, all being

@@ -167,6 +167,12 @@ is_result_of_kind(JsonbContainer *result, ExportKind kind)
 	}
 }
 
+bool
+result_is_forecast(Jsonb *result)
+{
+	return is_result_of_kind(&result->root, EXPORT_FORECAST);
+}
+
 /* A job that is known by its id alone may be of any kind. */
 static bool
 is_result(JsonbContainer *result, const Export *export)

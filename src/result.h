@@ -19,6 +19,9 @@ extern Jsonb *result_to_jsonb(const Reply *reply, Failure **failure);
 /* A job object without the {"job": ...} around it. */
 extern Jsonb *result_unwrap_job(Jsonb *job);
 
+/* Whether a value has the shape of a forecast's result. */
+extern bool result_is_forecast(Jsonb *result);
+
 /*
  * Read what came as an export's result, in the current memory context. A good
  * one is in *result; of anything that is not what the export's kind says the

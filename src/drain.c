@@ -16,6 +16,7 @@
 #include "clock.h"
 #include "dispatcher.h"
 #include "interval.h"
+#include "statement.h"
 
 /* The deadline has come: only a submission that is on its way is waited for. */
 static void
@@ -60,7 +61,7 @@ require_transaction_control(FunctionCallInfo fcinfo)
 			(errcode(ERRCODE_INVALID_TRANSACTION_TERMINATION),
 			 errmsg("clari_export_drain() cannot run inside a transaction block or a function"),
 			 errdetail("It commits as it goes, so that nothing is lost or submitted twice."),
-			 errhint("Use CALL clari_export_drain() as a statement of its own.")));
+			 errhint("Use it as a statement of its own: CALL %s();", statement_name_now("clari_export_drain"))));
 }
 
 static Instant

@@ -205,13 +205,15 @@ rate_limited(const Task *task)
 }
 
 static Failure *
-queue_full(const Task *task pg_attribute_unused())
+queue_full(const Task *task)
 {
 	Failure    *failure = failure_make(ERRCODE_CLARI_QUEUE_FULL, "Clari's job queue is full");
 
 	failure->detail = pstrdup("Your organization has as many exports running as Clari allows.");
-	failure->hint = pstrdup("Nothing was submitted. See clari_export_limits(); "
-							"a request in clari_export_request waits for a free place.");
+	failure->hint = psprintf("Nothing was submitted. See the limits with: SELECT * FROM %s(%s::name); "
+							 "A request in clari_export_request waits for a free place.",
+							 statement_name("clari_export_limits"),
+							 quote_literal_cstr(task->account->server_name));
 	return failure;
 }
 

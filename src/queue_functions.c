@@ -19,7 +19,6 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
-#include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 #include "account.h"
@@ -27,6 +26,7 @@
 #include "functions.h"
 #include "interval.h"
 #include "queue.h"
+#include "statement.h"
 #include "submission.h"
 #include "wait_event.h"
 #include "wake.h"
@@ -36,16 +36,6 @@
 
 /* How long clari_export_cancel() waits for a submission that is under way. */
 #define SUBMISSION_PATIENCE	SECONDS(10)
-
-/*
- * The function's schema, for a statement in a hint: with it, nobody's overload
- * is called in its place.
- */
-static const char *
-schema_of(FunctionCallInfo fcinfo)
-{
-	return quote_identifier(get_namespace_name(get_func_namespace(fcinfo->flinfo->fn_oid)));
-}
 
 /* ----------
  * Triggers
@@ -162,14 +152,14 @@ clari_export_wake_worker(PG_FUNCTION_ARGS)
 }
 
 static void
-raise_not_finished(FunctionCallInfo fcinfo, const char *id, const char *state)
+raise_not_finished(const char *id, const char *state)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("request %s is not finished and cannot be deleted", id),
 			 errdetail("Its state is %s.", state),
-			 errhint("Cancel it first with: SELECT %s.clari_export_cancel(%s::bigint);",
-					 schema_of(fcinfo), id)));
+			 errhint("Cancel it first with: SELECT %s(%s::bigint);",
+					 statement_name_now("clari_export_cancel"), id)));
 }
 
 PG_FUNCTION_INFO_V1(clari_export_keep_unfinished);
@@ -183,7 +173,7 @@ clari_export_keep_unfinished(PG_FUNCTION_ARGS)
 	char	   *state = new_column(data, "state");
 
 	if (strcmp(state, "done") != 0 && strcmp(state, "failed") != 0 && strcmp(state, "cancelled") != 0)
-		raise_not_finished(fcinfo, id, state);
+		raise_not_finished(id, state);
 	return PointerGetDatum(data->tg_trigtuple);
 }
 
@@ -228,7 +218,7 @@ raise_no_such_request(int64 id)
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
 			 errmsg("request " INT64_FORMAT " does not exist", id),
-			 errhint("See your requests in the table clari_export_request.")));
+			 errhint("See your requests with: SELECT * FROM %s;", statement_name_now("clari_export_request"))));
 }
 
 /* What belongs to a role is for whoever has that role's rights. */
@@ -370,19 +360,19 @@ raise_not_committed(int64 id)
 }
 
 static void
-raise_wait_timeout(FunctionCallInfo fcinfo, const Request *request)
+raise_wait_timeout(const Request *request)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_CLARI_POLL_TIMEOUT),
 			 errmsg("request " INT64_FORMAT " did not finish in time", request->id),
 			 errdetail("Its state is %s.", request->state),
-			 errhint("It goes on. Wait again with: SELECT %s.clari_export_wait(" INT64_FORMAT "::bigint);",
-					 schema_of(fcinfo), request->id)));
+			 errhint("It goes on. Wait again with: SELECT %s(" INT64_FORMAT "::bigint);",
+					 statement_name_now("clari_export_wait"), request->id)));
 }
 
 /* Wait until the request is finished; timeout INSTANT_NEVER for ever. */
 static Request *
-wait_for_end(FunctionCallInfo fcinfo, int64 id, Instant deadline)
+wait_for_end(int64 id, Instant deadline)
 {
 	bool		inserted_here;
 	bool		told = false;
@@ -403,10 +393,10 @@ wait_for_end(FunctionCallInfo fcinfo, int64 id, Instant deadline)
 		if (!told && !wake_has_worker())
 			ereport(NOTICE,
 					(errmsg("no clari_export worker runs in this database"),
-					 errhint("Work through the queue with: CALL %s.clari_export_drain();", schema_of(fcinfo))));
+					 errhint("Work through the queue with: CALL %s();", statement_name_now("clari_export_drain"))));
 		told = true;
 		if (clock_now() >= deadline)
-			raise_wait_timeout(fcinfo, request);
+			raise_wait_timeout(request);
 		sleep_until(deadline);
 	}
 }
@@ -430,7 +420,7 @@ clari_export_wait(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(1))
 		deadline = clock_now() + instant_earlier(interval_duration(PG_GETARG_INTERVAL_P(1)), DURATION_MAX);
 	require_fresh_snapshots("clari_export_wait()");
-	request = wait_for_end(fcinfo, id, deadline);
+	request = wait_for_end(id, deadline);
 	if (!is_in(request, "done"))
 		raise_error_of(request);
 	PG_RETURN_JSONB_P(snapshot_of(id));
@@ -609,7 +599,7 @@ clari_export_delete_request(PG_FUNCTION_ARGS)
 	if (request == NULL || !may_act_for(request->requested_by))
 		PG_RETURN_BOOL(false);
 	if (!is_finished(request))
-		raise_not_finished(fcinfo, psprintf(INT64_FORMAT, id), request->state);
+		raise_not_finished(psprintf(INT64_FORMAT, id), request->state);
 	if (queue_begin())
 	{
 		deleted = queue_delete_request(id);

@@ -61,6 +61,13 @@ statement_name(const char *object)
 }
 
 char *
+statement_name_now(const char *object)
+{
+	statement_find_schema();
+	return statement_name(object);
+}
+
+char *
 statement_text(const char *text)
 {
 	return psprintf("%s::text", quote_literal_cstr(text));

@@ -14,8 +14,11 @@
  */
 extern void statement_find_schema(void);
 
-/* An object of the extension with its schema. */
+/* An object of the extension with its schema, as it was found last. */
 extern char *statement_name(const char *object);
+
+/* The same, found just now: for an error that we raise in a transaction. */
+extern char *statement_name_now(const char *object);
 
 /* A text as a literal of exactly that type. */
 extern char *statement_text(const char *text);

@@ -15,6 +15,7 @@
 #endif
 
 #include "core/period.h"
+#include "statement.h"
 
 static int
 first_month_arg(FunctionCallInfo fcinfo, int n)
@@ -91,7 +92,8 @@ clari_export_time_periods(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("the first time period is after the last one"),
-				 errhint("The earlier period comes first: clari_export_time_periods('2025_Q3', '2026_Q2').")));
+				 errhint("The earlier period comes first: %s('2025_Q3', '2026_Q2').",
+						 statement_name_now("clari_export_time_periods"))));
 
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	for (Period period = first; period_compare(period, last) <= 0; period = period_next(period))

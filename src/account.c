@@ -429,15 +429,22 @@ mapping_of(const ForeignServer *server, Oid role)
 
 /*
  * Open the file that holds a key. Nothing but a regular file will do: a pipe
- * or a device could keep us waiting, and could be somebody's trigger.
+ * or a device could keep us waiting, and could be somebody's trigger. So it is
+ * looked at before it is opened, and again in case it was replaced.
  */
 static int
 open_api_key_file(const char *path)
 {
-	int			fd = OpenTransientFile(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+	int			fd = -1;
 	struct stat status;
+	bool		failed = stat(path, &status) != 0;
 
-	if (fd < 0 || fstat(fd, &status) != 0)
+	if (!failed && S_ISREG(status.st_mode))
+	{
+		fd = OpenTransientFile(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+		failed = fd < 0 || fstat(fd, &status) != 0;
+	}
+	if (failed)
 		ereport(ERROR,
 				(errcode_for_file_access(),
 				 errmsg("could not open the file of option \"api_key_file\": %m")));

@@ -11,7 +11,6 @@
 #include "entries.h"
 #include "flat_rows.h"
 #include "rows.h"
-#include "statement.h"
 
 static void
 raise_not_a_result(const char *what)
@@ -19,8 +18,7 @@ raise_not_a_result(const char *what)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("the result of a forecast export is an object or an array, not %s", what),
-			 errhint("Use what clari_export() returned: SELECT * FROM %s(%s('net_arr'));",
-					 statement_name_now("clari_export_rows"), statement_name_now("clari_export"))));
+			 errhint("Use what clari_export() returned, or a result in clari_export_snapshot.")));
 }
 
 /* An object that is something else, or half of something. */

@@ -625,6 +625,17 @@ use_connections(void)
 	return any_news;
 }
 
+bool
+engine_give_room(Task *task)
+{
+	if (task->result == NULL || !room_is_wanted(&room))
+		return false;
+	pfree(task->result);
+	task->result = NULL;
+	share_close(&task->share);
+	return true;
+}
+
 /* Those whose results have begun to arrive go before others. */
 static bool
 use_room(void)

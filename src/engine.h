@@ -123,6 +123,12 @@ extern const Reply *task_last_reply(const Task *task);
 extern ResultReading task_read_result(Task *task, const Reply *reply);
 
 /*
+ * Where others wait for room, forget the result of a finished task, which can
+ * be fetched again. Returns whether it did.
+ */
+extern bool engine_give_room(Task *task);
+
+/*
  * Do what can be done now, then sleep until a task finished, a reply came,
  * the latch was set, or until; with watch_lanes also until a lane changed
  * for which the process waits. Interrupts are served.

@@ -542,6 +542,8 @@ write_ending(void *arg)
 
 	if (item->failure != NULL)
 		write_failure(row, item->failure);
+	else if (item->fetches_again)
+		row->update = queue_polled(item->request_id, &task->export, GetCurrentTimestamp(), NULL);
 	else if (task->action.postponed)
 		row->update = queue_put_back(item->request_id, &task->export,
 									 hold_reason_name(task->action.hold), timestamp_of(task->due));
@@ -576,7 +578,14 @@ finish_row(Item *item)
 	if (!has_ending(item))
 		return true;
 	if (write_row(&row, "finish", true, write_ending) == QUEUE_LOCKED)
+	{
+		/* Somebody's transaction holds the row, for as long as it likes. */
+		if (row.update == QUEUE_LOCKED && engine_give_room(item->task))
+			item->fetches_again = true;
 		return false;
+	}
+	if (item->fetches_again)
+		return true;
 	if (goes_on_later(item))
 		give_back(item);
 	else if (row.update == QUEUE_UPDATED)

@@ -20,6 +20,8 @@ typedef struct Item
 	uint64		seen_in;		/* the last pass that saw it so */
 	Instant		write_again_at; /* 0: the row is up to date */
 	int			errors;			/* of the database, in a row */
+	bool		fetches_again;	/* its result made room for others': when its
+								 * row can be written it is taken up anew */
 	Failure    *failure;		/* the request's end, if the task did not come to one */
 } Item;
 

@@ -39,6 +39,12 @@ room_has_news(Room *room)
 	return true;
 }
 
+bool
+room_is_wanted(const Room *room)
+{
+	return room->refused;
+}
+
 void
 share_open(Share *share, Room *room)
 {

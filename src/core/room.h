@@ -50,6 +50,9 @@ extern bool room_admits(Room *room);
  */
 extern bool room_has_news(Room *room);
 
+/* Whether somebody waits for more of it. */
+extern bool room_is_wanted(const Room *room);
+
 /* Begin a share, as the youngest one. */
 extern void share_open(Share *share, Room *room);
 

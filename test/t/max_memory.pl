@@ -156,6 +156,22 @@ $session->value("SELECT clari_export_cancel($first)");
 $test->await_state('done', @others);
 is(results_of_others(), 2, 'and goes on from there');
 
+# A transaction that keeps a result from being stored keeps nobody else's from being fetched.
+set_max_memory('8MB');
+$sim->reset({ job => { result_file => $file, statuses => [ [ 0, 'STARTED' ] ] } });
+$first = $test->enqueue;
+my $job   = $test->await_state('running', $first)->{job_id};
+my $owner = $test->new_session(superuser => 1);
+$owner->run("BEGIN; SELECT FROM clari_export_request WHERE id = $first FOR UPDATE");
+$sim->finish_job($job);
+$sim->wait_for_log(1, path => qr/results$/, status => 200);
+$sim->configure({ job => { statuses => undef } });
+$test->await_state('done', enqueue_on(@keys[ 0 .. 2 ]));
+is($test->request($first)->{state}, 'running', 'a result whose row is locked makes room for others');
+$owner->run('ROLLBACK');
+is($test->await_state('done', $first)->{job_id}, $job, 'and is fetched again when it can be stored');
+is(scalar $sim->log(path => qr/results$/, key => 'demo-key'), 2, 'once');
+
 # More room by a reload.
 set_max_memory('8MB');
 ($first, @others) = hang_first(5_000_000, @keys[ 0 .. 3 ]);

@@ -90,12 +90,15 @@ test_news(void **state)
 	share_close(&oldest);
 	assert_false(room_has_news(&room));
 	share_open(&oldest, &room);
+	assert_false(room_is_wanted(&room));
 	assert_false(room_admits(&room));
+	assert_true(room_is_wanted(&room));
 	assert_false(room_has_news(&room));
 	room_set_limit(&room, LEAST);
 	assert_false(room_has_news(&room));
 	room_set_limit(&room, 2 * LEAST);
 	assert_true(room_has_news(&room));
+	assert_false(room_is_wanted(&room));
 	assert_false(room_has_news(&room));
 	assert_true(room_admits(&room));
 	room_set_limit(&room, LEAST);

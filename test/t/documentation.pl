@@ -3,6 +3,8 @@
 # psql reads each document with all but its blocks of SQL left blank, so that an error names the line that it is in.
 # A block runs as the role analyst, who has no more rights than the documents give, and as the superuser where its
 # fence says "sql superuser". Where psql's output follows, it must have the columns that the block returns.
+#
+# The files that documents link to, and the tests that SECURITY.md calls for witnesses, exist.
 
 use strict;
 use warnings;
@@ -133,6 +135,27 @@ my $session = $test->new_session(database => 'company', user => 'analyst');
 for my $command (split /\n/, $node->safe_psql('company', q{SELECT regexp_replace(command, '\s+', ' ', 'g') FROM cron.job}))
 {
 	is($session->run($command)->{message}, undef, "scheduled: $command");
+}
+
+# ----------
+# Where the documents point to
+# ----------
+
+# The files that a document links to, and the tests that it names as witnesses.
+sub files_named
+{
+	my ($document) = @_;
+	my $text   = slurp_file("$top/$document");
+	my $folder = dirname($document);
+	my @links  = grep { !/^https?:/ } map { s/#.*//r } $text =~ /\]\(([^)\s]+)\)/g;
+	my @tests  = map { split /, / } $text =~ /\[(\w+\.pl(?:, \w+\.pl)*)\](?!\()/g;
+	return ((map { "$folder/$_" } grep { length } @links), map { "test/t/$_" } @tests);
+}
+
+for my $document (map { s{^\Q$top\E/}{}r } glob "$top/*.md $top/docs/*.md $top/src/*/*.md")
+{
+	my @missing = grep { !-e "$top/$_" } files_named($document);
+	is("@missing", '', "$document names files that are there");
 }
 
 done_testing();

@@ -43,6 +43,7 @@ typedef struct WakeState
 	ConditionVariable request_ended;
 	int			launcher_pid;	/* 0: none */
 	WorkerEntry workers[MAX_WORKERS];
+	bool		ended_when_told[MAX_WORKERS];	/* by the launcher's numbers */
 } WakeState;
 
 static WakeState *state = NULL;
@@ -128,6 +129,23 @@ wake_register_launcher(void)
 {
 	state->launcher_pid = MyProcPid;
 	before_shmem_exit(unregister_launcher, (Datum) 0);
+}
+
+void
+wake_note_end_when_told(int number)
+{
+	if (number < MAX_WORKERS)
+		state->ended_when_told[number] = true;
+}
+
+bool
+wake_ended_when_told(int number)
+{
+	bool		told = number < MAX_WORKERS && state->ended_when_told[number];
+
+	if (told)
+		state->ended_when_told[number] = false;
+	return told;
 }
 
 bool

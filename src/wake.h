@@ -25,6 +25,13 @@ extern bool wake_register_worker(void);
 /* This process starts and stops the workers. */
 extern void wake_register_launcher(void);
 
+/*
+ * The worker with this number of the launcher's ends since it was told to;
+ * whether that is why it ended, asked once.
+ */
+extern void wake_note_end_when_told(int number);
+extern bool wake_ended_when_told(int number);
+
 /* Whether there was a wake-up since the last call. */
 extern bool wake_was_called(void);
 

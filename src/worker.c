@@ -50,6 +50,7 @@
 typedef struct WorkerHandle
 {
 	char		database[NAMEDATALEN];
+	int			number;			/* in the order of the list */
 	BackgroundWorkerHandle *handle; /* NULL: not running */
 	Instant		started_at;
 	int			short_runs;		/* in a row */
@@ -60,7 +61,10 @@ typedef struct WorkerHandle
 
 static List *handles = NIL;
 
-/* A worker that ends comes back after 1 s, 2 s, 4 s ... 60 s. */
+/*
+ * A worker that ends comes back after 1 s, 2 s, 4 s ... 60 s; after 1 s where
+ * it was told to end.
+ */
 static const Backoff restarts = {.base = SECONDS(1),.multiplier = 2,.max = SECONDS(60)};
 
 void
@@ -93,6 +97,7 @@ handle_of(const char *database)
 	}
 	handle = MemoryContextAllocZero(TopMemoryContext, sizeof(WorkerHandle));
 	strlcpy(handle->database, database, NAMEDATALEN);
+	handle->number = list_length(handles);
 	handles = lappend(handles, handle);
 	return handle;
 }
@@ -148,6 +153,7 @@ start_worker(WorkerHandle *handle)
 		.bgw_type = WORKER_NAME,
 		.bgw_library_name = "clari_export",
 		.bgw_function_name = "clari_export_worker_main",
+		.bgw_main_arg = Int32GetDatum(handle->number),
 		.bgw_notify_pid = MyProcPid,
 	};
 
@@ -175,7 +181,10 @@ note_end(WorkerHandle *handle)
 	handle->handle = NULL;
 	if (clock_now() - handle->started_at >= LONG_RUN)
 		handle->short_runs = 0;
-	handle->start_after = clock_now() + backoff_delay(&restarts, handle->short_runs++);
+	if (wake_ended_when_told(handle->number))
+		handle->start_after = clock_now() + restarts.base;
+	else
+		handle->start_after = clock_now() + backoff_delay(&restarts, handle->short_runs++);
 }
 
 static void
@@ -195,7 +204,10 @@ start_or_put_off(WorkerHandle *handle, Instant now)
 {
 	handle->missing = !database_exists(handle->database);
 	if (handle->missing)
+	{
+		handle->short_runs = 0;
 		handle->start_after = now + LOOK_FOR_DATABASES;
+	}
 	else
 		start_worker(handle);
 }
@@ -257,12 +269,21 @@ override_settings(void)
 		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
 }
 
+static volatile sig_atomic_t told_to_end = false;
+
+static void
+on_sigterm(SIGNAL_ARGS)
+{
+	told_to_end = true;
+	die(postgres_signal_arg);
+}
+
 /* Make this a process that sleeps on its latch and obeys signals at once. */
 static void
 prepare_process(void)
 {
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, die);
+	pqsignal(SIGTERM, on_sigterm);
 	override_settings();
 	BackgroundWorkerUnblockSignals();
 }
@@ -363,14 +384,23 @@ work(void)
 	}
 }
 
+/* A command wanted the database to itself, or somebody this worker's end: no trouble. */
+static void
+note_why(int code pg_attribute_unused(), Datum number)
+{
+	if (told_to_end)
+		wake_note_end_when_told(DatumGetInt32(number));
+}
+
 /*
  * An error that is no request's ends the process; the launcher starts another,
  * which takes up from the table what this one left behind.
  */
 void
-clari_export_worker_main(Datum arg pg_attribute_unused())
+clari_export_worker_main(Datum number)
 {
 	prepare_process();
+	before_shmem_exit(note_why, number);
 	BackgroundWorkerInitializeConnection(MyBgworkerEntry->bgw_extra, NULL, 0);
 	MemoryContextSwitchTo(AllocSetContextCreate(TopMemoryContext, "clari_export worker",
 												ALLOCSET_DEFAULT_SIZES));

@@ -10,6 +10,6 @@ extern void worker_register_launcher(void);
 
 /* Entry points of the processes. */
 extern PGDLLEXPORT void clari_export_launcher_main(Datum arg);
-extern PGDLLEXPORT void clari_export_worker_main(Datum arg);
+extern PGDLLEXPORT void clari_export_worker_main(Datum number);
 
 #endif							/* CLARI_WORKER_H */

@@ -553,7 +553,7 @@ COMMENT ON FUNCTION clari_export_time_periods(text, text) IS
  */
 
 -- One row for each value and the time during which Clari showed it, written with the snapshot that shows a change
--- (src/history.c). closed_by, part_id and value_currency are not the key's business.
+-- (src/history.c).
 CREATE TABLE clari_export_history (
 	server name NOT NULL,
 	requested_by regrole NOT NULL,
@@ -585,8 +585,7 @@ CREATE TABLE clari_export_history (
 	valid_to timestamptz NOT NULL,
 	request_id bigint NOT NULL,
 	closed_by bigint,
-	part_id int NOT NULL,
-	CHECK (valid_from < valid_to)
+	part_id int NOT NULL
 );
 -- Two in a hundred values change a day: what is closed makes room for what is begun.
 ALTER TABLE clari_export_history SET (autovacuum_vacuum_scale_factor = 0.01, autovacuum_analyze_scale_factor = 0.02);
@@ -625,16 +624,12 @@ COMMENT ON COLUMN clari_export_history.request_id IS 'the request whose snapshot
 COMMENT ON COLUMN clari_export_history.closed_by IS 'the request whose snapshot showed something else, or did not have it';
 COMMENT ON COLUMN clari_export_history.part_id IS 'the row of clari_export_history_part that it belongs to';
 
--- What was valid at a time, of a period; what changed since.
-CREATE INDEX clari_export_history_as_of_idx ON clari_export_history (time_period, valid_to, valid_from);
-CREATE INDEX clari_export_history_valid_from_idx ON clari_export_history (valid_from);
--- One person, by the id in a role or by email.
+-- What was valid at a time, of a period or a week; one field, by week; and what a snapshot is compared with, part by
+-- part (src/history_store.c). A snapshot of half a million values goes into each index, so there are few.
+CREATE INDEX clari_export_history_part_idx ON clari_export_history
+	(time_period, time_frame_id, part_id, field_id, valid_to);
+-- One person.
 CREATE INDEX clari_export_history_user_idx ON clari_export_history (user_id);
-CREATE INDEX clari_export_history_email_idx ON clari_export_history (user_email);
--- One field, by week.
-CREATE INDEX clari_export_history_field_idx ON clari_export_history (field_id, time_period, time_frame_id);
--- A snapshot is compared with what its parts have (src/history_store.c walks this one).
-CREATE INDEX clari_export_history_part_idx ON clari_export_history (part_id, valid_to);
 
 -- A role's exports of one forecast from one server. The lock on it, and what is known of it besides the values.
 CREATE TABLE clari_export_history_forecast (
@@ -746,6 +741,7 @@ LANGUAGE C VOLATILE STRICT;
 COMMENT ON FUNCTION clari_export_add_to_history(bigint) IS
 'adds the snapshot of a request to the history, where that was not done when it was stored; returns whether there was anything to add';
 
+-- The join names more than the part's id, so that a condition on the week leads into the index.
 SET LOCAL search_path = pg_catalog, pg_temp;
 CREATE FUNCTION @extschema@.clari_export_as_of(
 	at timestamptz,
@@ -787,7 +783,8 @@ BEGIN ATOMIC
 		h.role, h.role_id, h.parent_role, h.parent_role_id, h.field_name, h.value, h.value_text, h.value_currency,
 		h.is_updated, h.updated_by, h.updated_at, h.valid_from, h.valid_to, h.request_id
 	FROM @extschema@.clari_export_history AS h
-	LEFT JOIN @extschema@.clari_export_history_part AS p ON p.id = h.part_id
+	LEFT JOIN @extschema@.clari_export_history_part AS p
+		ON p.id = h.part_id AND p.time_period = h.time_period AND p.time_frame_id = h.time_frame_id
 	WHERE h.valid_from <= at AND h.valid_to > at;
 END;
 
@@ -802,7 +799,8 @@ SELECT DISTINCT ON (h.server, h.requested_by, h.forecast_id, h.scope_id, h.curre
 	h.role, h.role_id, h.parent_role, h.parent_role_id, h.field_name, h.value, h.value_text, h.value_currency,
 	h.is_updated, h.updated_by, h.updated_at, h.valid_from, h.valid_to, h.request_id
 FROM @extschema@.clari_export_history AS h
-LEFT JOIN @extschema@.clari_export_history_part AS p ON p.id = h.part_id
+LEFT JOIN @extschema@.clari_export_history_part AS p
+	ON p.id = h.part_id AND p.time_period = h.time_period AND p.time_frame_id = h.time_frame_id
 WHERE h.valid_to = 'infinity' AND h.value IS NOT NULL
 ORDER BY h.server, h.requested_by, h.forecast_id, h.scope_id, h.currency, h.time_period, h.user_id,
 	h.field_id, h.field_type, p.week DESC NULLS LAST, h.week_start DESC NULLS LAST, h.time_frame_id DESC;

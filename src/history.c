@@ -32,7 +32,7 @@ static const HistoryPosition after_all = {DT_NOEND, 0};
 /* A time frame and a field type of the snapshot's series. */
 typedef struct Part
 {
-	int32		id;
+	StoredPart	stored;
 	bool		covered;		/* the snapshot has a value of it */
 	HistoryPosition next;		/* the next snapshot that covers it */
 } Part;
@@ -226,7 +226,7 @@ note_row(ItemPointer row, const Datum *values, const bool *nulls, void *argument
 
 	if (history_position_compare(end, history->position) <= 0)
 		return;
-	version = find_version(history, visit->part, history_values_key(values, nulls, visit->part->id));
+	version = find_version(history, visit->part, history_values_key(values, nulls, visit->part->stored.id));
 	if (is_valid)
 	{
 		version->is_valid = true;
@@ -250,27 +250,35 @@ note_row(ItemPointer row, const Datum *values, const bool *nulls, void *argument
  */
 
 static Slice
-copy_name(History *history, const text *name)
+slice_of(const text *text)
 {
-	Slice		slice = {NULL, 0};
+	Slice		slice = {text != NULL ? VARDATA_ANY(text) : NULL, text != NULL ? (int) VARSIZE_ANY_EXHDR(text) : 0};
 
-	if (name == NULL)
-		return slice;
-	slice.text = VARDATA_ANY(name);
-	slice.length = (int) VARSIZE_ANY_EXHDR(name);
-	return slice_copy(history->context, slice);
+	return slice;
+}
+
+static PartNames
+slices_of(text *const names[3])
+{
+	PartNames	slices = {slice_of(names[0]), slice_of(names[1]), slice_of(names[2])};
+
+	return slices;
 }
 
 static Part *
 remember_part(History *history, int32 id, text *const names[3])
 {
-	PartNames	copy = {copy_name(history, names[0]), copy_name(history, names[1]), copy_name(history, names[2])};
-	Part	   *part = MemoryContextAllocZero(history->context, sizeof(Part));
+	MemoryContext old_context = MemoryContextSwitchTo(history->context);
+	Part	   *part = palloc0(sizeof(Part));
 	bool		found;
 
-	part->id = id;
+	part->stored.id = id;
 	part->next = after_all;
-	parts_insert(history->parts, copy, &found)->part = part;
+	for (int i = 0; i < 3; i++)
+		if (names[i] != NULL)
+			part->stored.names[i] = DatumGetTextPCopy(PointerGetDatum(names[i]));
+	parts_insert(history->parts, slices_of(part->stored.names), &found)->part = part;
+	MemoryContextSwitchTo(old_context);
 	return part;
 }
 
@@ -290,14 +298,6 @@ text_or_null(const History *history, HistoryColumn column)
 	return history->nulls[column] ? NULL : DatumGetTextPP(history->values[column]);
 }
 
-static Slice
-slice_of(const text *text)
-{
-	Slice		slice = {text != NULL ? VARDATA_ANY(text) : NULL, text != NULL ? (int) VARSIZE_ANY_EXHDR(text) : 0};
-
-	return slice;
-}
-
 /* The snapshot has a first value of a part: read the part's rows. */
 static void
 cover(History *history, Part *part)
@@ -308,9 +308,9 @@ cover(History *history, Part *part)
 	part->covered = true;
 	history->covered = lappend(history->covered, part);
 	if (history->has_later)
-		part->next = history_store_next(history->store, part->id);
+		part->next = history_store_next(history->store, part->stored.id);
 	MemoryContextSwitchTo(old_context);
-	history_store_visit(history->store, part->id, note_row, &visit);
+	history_store_visit(history->store, &part->stored, note_row, &visit);
 }
 
 static void
@@ -332,7 +332,7 @@ part_of_row(History *history)
 		text_or_null(history, HISTORY_TIME_PERIOD), text_or_null(history, HISTORY_TIME_FRAME_ID),
 		text_or_null(history, HISTORY_FIELD_TYPE)
 	};
-	PartNames	names = {slice_of(texts[0]), slice_of(texts[1]), slice_of(texts[2])};
+	PartNames	names = slices_of(texts);
 	PartByNames *entry = parts_lookup(history->parts, names);
 	Part	   *part = entry != NULL ? entry->part :
 		remember_part(history, history_store_add_part(history->store, texts), texts);
@@ -379,7 +379,7 @@ begin_version(History *history, const Part *part, const Version *version, uint64
 	values[HISTORY_VALID_TO] = TimestampTzGetDatum(next.at);
 	values[HISTORY_REQUEST_ID] = Int64GetDatum(history->position.request_id);
 	values[HISTORY_CLOSED_BY] = Int64GetDatum(next.request_id);
-	values[HISTORY_PART_ID] = Int32GetDatum(part->id);
+	values[HISTORY_PART_ID] = Int32GetDatum(part->stored.id);
 	for (int i = HISTORY_VALID_FROM; i <= HISTORY_PART_ID; i++)
 		history->nulls[i] = false;
 	history->nulls[HISTORY_CLOSED_BY] = next.at == DT_NOEND;
@@ -397,7 +397,7 @@ take_row(Row *row)
 
 	history_values_set(history->values, history->nulls, row, history->time_period);
 	part = part_of_row(history);
-	version = find_version(history, part, history_values_key(history->values, history->nulls, part->id));
+	version = find_version(history, part, history_values_key(history->values, history->nulls, part->stored.id));
 	if (version->shown)
 		return;
 	version->shown = true;
@@ -467,7 +467,7 @@ finish(History *history)
 	ListCell   *cell;
 
 	foreach(cell, history->covered)
-		ids[n++] = ((Part *) lfirst(cell))->id;
+		ids[n++] = ((Part *) lfirst(cell))->stored.id;
 	if (history->snapshot->truncated)
 		keys = list_shown(history, &n_keys);
 	else

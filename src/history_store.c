@@ -404,24 +404,37 @@ visit_tuple(const HistoryStore *store, HeapTuple tuple, Datum *values, bool *nul
 	visit(&tuple->t_self, values, nulls, argument);
 }
 
+/* A condition on a column; without a value, that it has none. */
+static void
+init_key(ScanKey key, const HistoryStore *store, HistoryColumn column, StrategyNumber strategy, Oid function, Datum value)
+{
+	int			flags = value == (Datum) 0 ? SK_ISNULL | SK_SEARCHNULL : 0;
+	Oid			collation = TupleDescAttr(store->description, column)->attcollation;
+
+	ScanKeyEntryInitialize(key, flags, (AttrNumber) (column + 1), flags == 0 ? strategy : InvalidStrategy,
+						   InvalidOid, collation, flags == 0 ? function : InvalidOid, value);
+}
+
 /* Half a million rows are read where a query would take longer to hand them over than this takes for all. */
 void
-history_store_visit(HistoryStore *store, int32 part_id, HistoryVisitor visit, void *argument)
+history_store_visit(HistoryStore *store, const StoredPart *part, HistoryVisitor visit, void *argument)
 {
 	Datum	   *values = palloc((Size) store->description->natts * sizeof(Datum));
 	bool	   *nulls = palloc((Size) store->description->natts * sizeof(bool));
 	MemoryContext row_context = AllocSetContextCreate(CurrentMemoryContext, "clari_export history row",
 													  ALLOCSET_SMALL_SIZES);
 	Relation	table = table_open(store->table_id, AccessShareLock);
-	ScanKeyData keys[2];
+	ScanKeyData keys[4];
 	SysScanDesc scan;
 	HeapTuple	tuple;
 
-	ScanKeyInit(&keys[0], HISTORY_PART_ID + 1, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(part_id));
-	ScanKeyInit(&keys[1], HISTORY_VALID_TO + 1, BTGreaterEqualStrategyNumber, F_TIMESTAMPTZ_GE,
+	init_key(&keys[0], store, HISTORY_TIME_PERIOD, BTEqualStrategyNumber, F_TEXTEQ, PointerGetDatum(part->names[0]));
+	init_key(&keys[1], store, HISTORY_TIME_FRAME_ID, BTEqualStrategyNumber, F_TEXTEQ, PointerGetDatum(part->names[1]));
+	init_key(&keys[2], store, HISTORY_PART_ID, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(part->id));
+	ScanKeyInit(&keys[3], HISTORY_VALID_TO + 1, BTGreaterEqualStrategyNumber, F_TIMESTAMPTZ_GE,
 				TimestampTzGetDatum(store->snapshot->exported_at));
 	PushActiveSnapshot(GetTransactionSnapshot());
-	scan = systable_beginscan(table, store->part_index, true, GetActiveSnapshot(), 2, keys);
+	scan = systable_beginscan(table, store->part_index, true, GetActiveSnapshot(), lengthof(keys), keys);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		MemoryContext old_context = MemoryContextSwitchTo(row_context);

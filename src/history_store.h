@@ -63,7 +63,7 @@ extern HistoryPosition history_store_next(HistoryStore *store, int32 part_id);
  * values may be gone after the visit.
  */
 typedef void (*HistoryVisitor) (ItemPointer row, const Datum *values, const bool *nulls, void *argument);
-extern void history_store_visit(HistoryStore *store, int32 part_id, HistoryVisitor visit, void *argument);
+extern void history_store_visit(HistoryStore *store, const StoredPart *part, HistoryVisitor visit, void *argument);
 
 /* ----------
  * Changes: they are written sooner or later, at the latest by history_store_finish()

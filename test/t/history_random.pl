@@ -237,7 +237,7 @@ cmp_ok($first + add(0.6, 1), '==', $id, "$id snapshots of $series series, shuffl
 # ----------
 
 $super->run(<<'END');
-CREATE VIEW shown AS
+CREATE TABLE shown AS
 SELECT DISTINCT ON (l.id, r.time_period, r.time_frame_id, k.person, k.field, r.field_type)
 	l.role, l.forecast, coalesce(l.options ->> 'scopeId', '') AS scope, coalesce(l.options ->> 'currency', '') AS unit,
 	r.time_period, r.time_frame_id, k.person, k.field, r.field_type, l.at, l.id,
@@ -251,6 +251,7 @@ FROM line l, clari_export_rows(l.result) WITH ORDINALITY AS r
 	LATERAL (SELECT coalesce(r.user_id, concat_ws(':', coalesce(r.crm_user_id, r.user_email, r.user_name, ''), r.role)) AS person,
 		coalesce(r.field_id, r.field_name) AS field) AS k
 ORDER BY l.id, r.time_period, r.time_frame_id, k.person, k.field, r.field_type, r.n;
+ANALYZE shown;
 
 CREATE TABLE recomputed AS
 WITH part AS (
@@ -324,7 +325,7 @@ is( $super->value(
 			END - 1 AS week
 			FROM known
 		)
-		SELECT count(*) FROM clari_export_as_of(now()) h
+		SELECT count(*) FROM clari_export_as_of('2100-01-01') h
 		LEFT JOIN numbered n ON (n.role, n.forecast, n.time_period, n.time_frame_id) = (h.requested_by, h.forecast_id, h.time_period, h.time_frame_id)
 		WHERE n.week IS DISTINCT FROM h.week}),
 	0, 'weeks count from 0 over all that were ever seen');
@@ -332,7 +333,7 @@ is( $super->value(
 		q{SELECT count(*) FROM (
 			SELECT c.*, max(a.week) OVER (PARTITION BY a.server, a.requested_by, a.forecast_id, a.scope_id, a.currency, a.time_period,
 				a.user_id, a.field_id, a.field_type) AS latest
-			FROM clari_export_as_of('infinity'::timestamptz - interval '0') a
+			FROM clari_export_as_of('2100-01-01') a
 			JOIN clari_export_call c USING (server, requested_by, forecast_id, scope_id, currency, time_period, user_id, field_id, field_type)
 			WHERE a.value IS NOT NULL) x WHERE week <> latest}),
 	0, 'a call is of the latest week');

@@ -22,6 +22,7 @@
 #include "dispatcher.h"
 #include "engine.h"
 #include "item.h"
+#include "item_row.h"
 #include "log.h"
 #include "settings.h"
 
@@ -94,12 +95,8 @@ remove_lane(QueueLane *lane)
 static bool
 has_items(const QueueLane *lane)
 {
-	dlist_iter	iter;
-
-	dlist_foreach(iter, &items)
+	for (Item *item = item_next(NULL); item != NULL; item = item_next(item))
 	{
-		Item	   *item = dlist_container(Item, node, iter.cur);
-
 		if (memcmp(item->task->account->lane_key, lane->key, LANE_KEY_SIZE) == 0)
 			return true;
 	}
@@ -113,12 +110,8 @@ has_items(const QueueLane *lane)
 static bool
 is_submitting(const QueueLane *lane)
 {
-	dlist_iter	iter;
-
-	dlist_foreach(iter, &items)
+	for (Item *item = item_next(NULL); item != NULL; item = item_next(item))
 	{
-		Item	   *item = dlist_container(Item, node, iter.cur);
-
 		if (!export_may_have_job(&item->task->export) && !task_is_finished(item->task) &&
 			memcmp(item->task->account->lane_key, lane->key, LANE_KEY_SIZE) == 0)
 			return true;
@@ -407,17 +400,10 @@ start_next(QueueLane *lane)
 static void
 drop_moved_on(void)
 {
-	dlist_iter	iter;
-
-	dlist_foreach(iter, &items)
+	for (Item *item = item_next(NULL); item != NULL; item = item_next(item))
 	{
-		Item	   *item = dlist_container(Item, node, iter.cur);
-
 		if (item->job_is_stored && item->seen_in != pass)
-		{
-			item_abandon(item);
-			item->write_again_at = 0;
-		}
+			row_abandon(item);
 	}
 }
 
@@ -425,10 +411,8 @@ drop_moved_on(void)
 static void
 abandon_all(void)
 {
-	dlist_iter	iter;
-
-	dlist_foreach(iter, &items)
-		item_abandon(dlist_container(Item, node, iter.cur));
+	for (Item *item = item_next(NULL); item != NULL; item = item_next(item))
+		row_abandon(item);
 }
 
 static void
@@ -580,7 +564,7 @@ dispatcher_step(Instant until, bool look)
 		look_at_queue();
 		until = clock_now();
 	}
-	engine_step(instant_earlier(until, instant_earlier(next_look, items_next_write())), waits_for_lanes());
+	engine_step(instant_earlier(until, instant_earlier(next_look, rows_next_write())), waits_for_lanes());
 	if (items_finish())
 		next_look = 0;			/* a lane may have room now */
 	requests_left += items_given_back();
@@ -624,12 +608,7 @@ dispatcher_start_no_more(void)
 int
 dispatcher_running(void)
 {
-	dlist_iter	iter;
-	int			n = 0;
-
-	dlist_foreach(iter, &items)
-		n++;
-	return n;
+	return item_count();
 }
 
 Instant
@@ -637,7 +616,7 @@ dispatcher_idle_until(bool scheduled)
 {
 	dlist_iter	iter;
 
-	if (!dlist_is_empty(&items) || next_look == 0)
+	if (item_count() > 0 || next_look == 0)
 		return 0;
 	dlist_foreach(iter, &lanes)
 		if (dlist_container(QueueLane, node, iter.cur)->has_waiting && requests_left > 0)
@@ -645,14 +624,19 @@ dispatcher_idle_until(bool scheduled)
 	return requests_left > 0 ? instant_of(scheduled ? next_due : next_held) : INSTANT_NEVER;
 }
 
+void
+dispatcher_write_polls(void)
+{
+	rows_write_polls();
+	items_finish();
+}
+
 bool
 dispatcher_is_submitting(void)
 {
-	dlist_iter	iter;
-
-	dlist_foreach(iter, &items)
+	for (Item *item = item_next(NULL); item != NULL; item = item_next(item))
 	{
-		const Task *task = dlist_container(Item, node, iter.cur)->task;
+		const Task *task = item->task;
 
 		if (task->transfer != NULL && !task_is_finished(task) && task->action.request == REQUEST_SUBMIT)
 			return true;
@@ -667,8 +651,8 @@ dispatcher_stop(void)
 
 	if (dispatcher_context == NULL)
 		return;
-	dlist_foreach_modify(iter, &items)
-		item_remove(dlist_container(Item, node, iter.cur));
+	while (item_count() > 0)
+		item_remove(item_next(NULL));
 	dlist_foreach_modify(iter, &lanes)
 		remove_lane(dlist_container(QueueLane, node, iter.cur));
 	MemoryContextDelete(dispatcher_context);

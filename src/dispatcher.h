@@ -47,6 +47,9 @@ extern Instant dispatcher_idle_until(bool scheduled);
 /* Whether a submission is on its way: a bad moment to stop. */
 extern bool dispatcher_is_submitting(void);
 
+/* Tell the rows of what was asked since they were told: the end comes. */
+extern void dispatcher_write_polls(void);
+
 /*
  * Let go of everything; jobs at Clari go on, and are found again by whoever
  * dispatches next.

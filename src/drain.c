@@ -49,6 +49,7 @@ drain(Instant deadline)
 			break;
 	} while (clock_now() < deadline);
 	finish_submissions();
+	dispatcher_write_polls();
 }
 
 static void

@@ -6,27 +6,41 @@
 #define CLARI_ITEM_H
 
 #include "lib/ilist.h"
+#include "lib/pairingheap.h"
 
 #include "engine.h"
+#include "failure.h"
 #include "queue.h"
 
 typedef struct Item
 {
-	dlist_node	node;			/* in items */
+	dlist_node	node;			/* among all */
 	int64		request_id;
 	Task	   *task;
 	bool		claimed;		/* counts among those a drain may start */
-	bool		job_is_stored;	/* the row is running and has the job's id */
-	uint64		seen_in;		/* the last pass that saw it so */
-	Instant		write_again_at; /* 0: the row is up to date */
-	int			errors;			/* of the database, in a row */
+	uint64		seen_in;		/* the last pass that saw it running */
 	bool		fetches_again;	/* its result made room for others': when its
 								 * row can be written it is taken up anew */
 	Failure    *failure;		/* the request's end, if the task did not come to one */
-} Item;
 
-/* All of this process's. */
-extern dlist_head items;
+	/* Its row (item_row.h). */
+	bool		job_is_stored;	/* it is running and has the job's id */
+	bool		shows_hold;		/* it says what the item waits for */
+	int			errors;			/* of the database, in a row */
+	enum
+	{
+		ROW_UP_TO_DATE,
+		ROW_TO_WRITE,
+		ROW_TO_WRITE_LATER,
+		ROW_OVER,
+	}			row_state;
+	dlist_node	row_node;		/* among those to write, or over */
+	pairingheap_node by_time;	/* among those to write later */
+	Instant		write_again_at; /* that moment */
+	bool		has_polls;		/* that the row does not know of */
+	dlist_node	polls_node;		/* among those that have */
+	Instant		polls_since;
+} Item;
 
 /*
  * Start to work on a request, inside a transaction of the queue. The item and
@@ -38,20 +52,19 @@ extern Item *item_start(Request *request, MemoryContext context);
 /* The item of a request, or NULL. */
 extern Item *item_find(int64 request_id);
 
-/* Work on a request no more, and write nothing: it goes at items_finish(). */
-extern void item_abandon(Item *item);
+/* The item after one; the first after NULL; NULL after the last. */
+extern Item *item_next(Item *item);
+
+/* How many there are. */
+extern int	item_count(void);
 
 /* Forget an item and end its task. */
 extern void item_remove(Item *item);
 
 /*
- * Write what the finished ones came to, and what could not be written before.
- * Returns whether any is gone.
+ * Tell the rows what the items came to. Returns whether any item is gone.
  */
 extern bool items_finish(void);
-
-/* When something has to be written again; INSTANT_NEVER for nothing. */
-extern Instant items_next_write(void);
 
 /*
  * How many claimed items, since the last call, did not get as far as their

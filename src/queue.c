@@ -250,11 +250,24 @@ queue_running(int64 id, const Export *export, TimestampTz next_poll_at)
 				  " posted_at = NULL," NO_HOLD));
 }
 
+/* By Clari's clock; DT_NOBEGIN where that is not known. */
+static TimestampTz
+start_of_job(const Export *export)
+{
+	return time_from_clari(export->has_job ? export->job.start_time : 0);
+}
+
+static TimestampTz
+end_of_job(const Export *export)
+{
+	return time_from_clari(export->has_job ? export->job.end_time : 0);
+}
+
 static void
 add_job_times(QueueQuery *query, const Export *export)
 {
-	query_add_time(query, time_from_clari(export->has_job ? export->job.start_time : 0));
-	query_add_time(query, time_from_clari(export->has_job ? export->job.end_time : 0));
+	query_add_time(query, start_of_job(export));
+	query_add_time(query, end_of_job(export));
 }
 
 QueueUpdate
@@ -282,6 +295,86 @@ queue_polled(int64 id, const Export *export, TimestampTz next_poll_at, const cha
 	return update(&query, "polled", UPDATE_IN("'running'",
 				  "polls = $2, next_poll_at = $3, server_start_time = $4, server_end_time = $5,"
 				  HELD_BETWEEN_REQUESTS("$6", "$3")));
+}
+
+/* One of the arrays that unnest() makes rows of. */
+static void
+add_array(QueueQuery *query, Oid type, Oid element_type, int size, Datum *values, bool *nulls, int n)
+{
+	int			dimension = n;
+	int			lower_bound = 1;
+
+	query_add(query, type,
+			  PointerGetDatum(construct_md_array(values, nulls, 1, &dimension, &lower_bound, element_type, size,
+												 size <= 4 || FLOAT8PASSBYVAL,
+												 size == 4 ? TYPALIGN_INT : TYPALIGN_DOUBLE)), false);
+}
+
+static void
+add_times(QueueQuery *query, const TimestampTz *times, int n)
+{
+	Datum	   *values = palloc((Size) n * sizeof(Datum));
+	bool	   *nulls = palloc((Size) n * sizeof(bool));
+
+	for (int i = 0; i < n; i++)
+	{
+		values[i] = TimestampTzGetDatum(times[i]);
+		nulls[i] = TIMESTAMP_NOT_FINITE(times[i]);
+	}
+	add_array(query, TIMESTAMPTZARRAYOID, TIMESTAMPTZOID, sizeof(TimestampTz), values, nulls, n);
+}
+
+/* The ids that the last statement has returned are those of polls that are written. */
+static void
+note_updated(QueuePoll *polls, int n, uint64 n_updated)
+{
+	bool		is_null;
+	int			i = 0;
+
+	/* Nearly always all, in the order in which they were given. */
+	for (uint64 row = 0; row < n_updated; row++)
+	{
+		int64		id = DatumGetInt64(query_column(row, 1, &is_null));
+
+		for (int looked_at = 0; looked_at < n && polls[i].id != id; looked_at++)
+			i = (i + 1) % n;
+		polls[i].updated = true;
+	}
+}
+
+void
+queue_polled_together(QueuePoll *polls, int n)
+{
+	QueueQuery	query = {0};
+	Datum	   *ids = palloc((Size) n * sizeof(Datum));
+	Datum	   *counts = palloc((Size) n * sizeof(Datum));
+	TimestampTz *next = palloc((Size) n * sizeof(TimestampTz));
+	TimestampTz *starts = palloc((Size) n * sizeof(TimestampTz));
+	TimestampTz *ends = palloc((Size) n * sizeof(TimestampTz));
+
+	for (int i = 0; i < n; i++)
+	{
+		polls[i].updated = false;
+		ids[i] = Int64GetDatum(polls[i].id);
+		counts[i] = Int32GetDatum(polls[i].export->polls);
+		next[i] = polls[i].next_poll_at;
+		starts[i] = start_of_job(polls[i].export);
+		ends[i] = end_of_job(polls[i].export);
+	}
+	add_array(&query, INT8ARRAYOID, INT8OID, sizeof(int64), ids, NULL, n);
+	add_array(&query, INT4ARRAYOID, INT4OID, sizeof(int32), counts, NULL, n);
+	add_times(&query, next, n);
+	add_times(&query, starts, n);
+	add_times(&query, ends, n);
+	note_updated(polls, n,
+				 query_execute(&query, "polled together",
+							   "WITH free AS MATERIALIZED ("
+							   " SELECT id FROM @request@ WHERE id = ANY ($1) AND state = 'running' FOR UPDATE SKIP LOCKED)"
+							   " UPDATE @request@ r SET polls = p.polls, next_poll_at = p.next_poll_at,"
+							   " server_start_time = p.server_start_time, server_end_time = p.server_end_time"
+							   " FROM free, unnest($1, $2, $3, $4, $5)"
+							   " AS p (id, polls, next_poll_at, server_start_time, server_end_time)"
+							   " WHERE p.id = free.id AND r.id = free.id RETURNING r.id"));
 }
 
 QueueUpdate
@@ -466,8 +559,13 @@ queue_fail(int64 id, const Export *export, const Failure *failure)
 	query_add_id(&query, id);
 	add_failure(&query, failure);
 	query_add_text(&query, export != NULL && export_may_have_job(export) ? export->job_id : NULL);
+	query_add_int(&query, export != NULL ? export->polls : 0);
+	query_add_time(&query, export != NULL ? start_of_job(export) : DT_NOBEGIN);
+	query_add_time(&query, export != NULL ? end_of_job(export) : DT_NOBEGIN);
 	return update_finally(&query, "fail", "failed", UPDATE_IN(UNFINISHED,
-						  FAIL_WITH("$2", "$3", "$4") ", job_id = coalesce(job_id, $5)"));
+						  FAIL_WITH("$2", "$3", "$4") ", job_id = coalesce(job_id, $5), polls = greatest(polls, $6),"
+						  " server_start_time = coalesce($7, server_start_time),"
+						  " server_end_time = coalesce($8, server_end_time)"));
 }
 
 void

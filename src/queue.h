@@ -109,6 +109,18 @@ extern QueueUpdate queue_looked_up(int64 id, TimestampTz next_poll_at, const cha
 extern QueueUpdate queue_polled(int64 id, const Export *export, TimestampTz next_poll_at,
 								const char *hold_reason);
 
+/* A poll of a running request that nothing holds. */
+typedef struct QueuePoll
+{
+	int64		id;
+	const Export *export;
+	TimestampTz next_poll_at;
+	bool		updated;		/* the row is running, and was not locked */
+} QueuePoll;
+
+/* queue_polled() for many; those that are not updated are to be asked alone. */
+extern void queue_polled_together(QueuePoll *polls, int n);
+
 /* queued, held; until DT_NOBEGIN where that is not known */
 extern QueueUpdate queue_hold(int64 id, const char *reason, TimestampTz until);
 
@@ -137,7 +149,7 @@ extern int64 queue_import(const char *server, Oid role, const char *forecast_id,
 /* All of a forecast's snapshot but the result; false if there is none. */
 extern bool queue_describe_snapshot(int64 id, HistorySnapshot *snapshot);
 
-/* any unfinished -> failed; export, if not NULL, tells its job */
+/* any unfinished -> failed; export, if not NULL, tells its job and its polls */
 extern QueueUpdate queue_fail(int64 id, const Export *export, const Failure *failure);
 
 /* the owner's due and active requests -> failed */

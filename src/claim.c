@@ -178,35 +178,20 @@ owner_after(const char *index_name, const RequestOwner *owner)
 	return owner_under(index_name, keys, 1);
 }
 
-static bool
-has_owner(List *owners, const RequestOwner *owner)
-{
-	ListCell   *cell;
-
-	foreach(cell, owners)
-	{
-		const RequestOwner *other = lfirst(cell);
-
-		if (other->role == owner->role && strcmp(other->server, owner->server) == 0)
-			return true;
-	}
-	return false;
-}
-
-static bool
-in_scope(const RequestOwner *owner, const QueueScope *scope)
+bool
+claim_in_scope(const RequestOwner *owner, const QueueScope *scope)
 {
 	return (scope->server == NULL || strcmp(scope->server, owner->server) == 0) &&
 		(!OidIsValid(scope->role) || scope->role == owner->role);
 }
 
-/* Add those of an index that are in scope and not known yet. */
+/* Add those of an index that are in scope. */
 static List *
-add_owners(List *owners, List *known, const char *index_name, const QueueScope *scope)
+add_owners(List *owners, const char *index_name, const QueueScope *scope)
 {
 	for (RequestOwner *owner = owner_after(index_name, NULL); owner != NULL;
 		 owner = owner_after(index_name, owner))
-		if (in_scope(owner, scope) && !has_owner(known, owner))
+		if (claim_in_scope(owner, scope))
 			owners = lappend(owners, owner);
 	return owners;
 }
@@ -214,9 +199,17 @@ add_owners(List *owners, List *known, const char *index_name, const QueueScope *
 List *
 claim_owners(const QueueScope *scope)
 {
-	List	   *active = add_owners(NIL, NIL, ACTIVE_INDEX, scope);
+	return add_owners(add_owners(NIL, ACTIVE_INDEX, scope), CLAIM_INDEX, scope);
+}
 
-	return add_owners(list_copy(active), active, CLAIM_INDEX, scope);
+bool
+claim_has_any(const RequestOwner *owner)
+{
+	ScanKeyData keys[2];
+
+	server_key(&keys[0], BTEqualStrategyNumber, owner->server);
+	role_key(&keys[1], BTEqualStrategyNumber, owner->role);
+	return owner_under(CLAIM_INDEX, keys, 2) != NULL || owner_under(ACTIVE_INDEX, keys, 2) != NULL;
 }
 
 /* ----------
@@ -353,7 +346,7 @@ claim_next_held(const QueueScope *scope, TimestampTz *unless_quota)
 	{
 		TimestampTz until = time_of(&walk, "held_until", DT_NOEND);
 
-		if (!in_scope(owner_of(&walk), scope))
+		if (!claim_in_scope(owner_of(&walk), scope))
 			continue;
 		next = Min(next, until);
 		if (!is_held_for(&walk, HOLD_QUOTA))

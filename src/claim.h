@@ -28,9 +28,15 @@ typedef bool (*ClaimFilter) (int64 id);
 
 /*
  * Who has ready requests, or such as are submitting or running, in scope: a
- * list of RequestOwner.
+ * list of RequestOwner, in which who has both is twice.
  */
 extern List *claim_owners(const QueueScope *scope);
+
+/* Whether the owner has any such request. */
+extern bool claim_has_any(const RequestOwner *owner);
+
+/* Whether its requests are in scope. */
+extern bool claim_in_scope(const RequestOwner *owner, const QueueScope *scope);
 
 /*
  * The owner's first ready request that is not left out; false if there is none.

@@ -24,372 +24,29 @@
 #include "item.h"
 #include "item_row.h"
 #include "log.h"
+#include "queue_lane.h"
 #include "settings.h"
 
 /* At the latest: replication inserts, and triggers may be off, and nobody wakes us. */
 #define LOOK_AT_LATEST		SECONDS(60)
 
-/* When requests that others' transactions hold come again. */
-#define TRY_PASSED_BY_AGAIN	SECONDS(1)
-
-/* A lane we have requests in. */
-typedef struct QueueLane
-{
-	dlist_node	node;
-	uint8		key[LANE_KEY_SIZE];
-	LaneTicket	ticket;
-	List	   *accounts;		/* of the owners in this pass */
-	List	   *owners;
-	Oid			went_last;		/* the role whose request was started last */
-	bool		has_waiting;	/* a request waits for its turn */
-	bool		holds_restored;
-	Instant		reported_hold;	/* told to a request already */
-} QueueLane;
+/* When somebody's account could not be read, or there was no lane for it. */
+#define LOOK_AGAIN			SECONDS(1)
 
 static QueueScope scope;
+static bool is_told;			/* of requests that are new, or change */
 static int	requests_left;
 static bool starts_more;
-static dlist_head lanes = DLIST_STATIC_INIT(lanes);
 static MemoryContext dispatcher_context = NULL;
-static MemoryContext pass_context = NULL;
-static uint64 pass = 0;			/* looks at the queue, counted */
-static Instant next_look = 0;
+static MemoryContext look_context = NULL;
+static uint64 n_looks = 0;
+static Instant next_whole_look = 0;
+static Instant next_due_look = INSTANT_NEVER;
 static DuePlace due_place;
 static int	n_held_due = 0;		/* passed by in this sweep */
 static TimestampTz next_sweep = DT_NOBEGIN;
 static TimestampTz next_due = DT_NOEND;
 static TimestampTz next_held = DT_NOEND;
-
-/* ----------
- * Lanes
- * ----------
- */
-
-static QueueLane *
-lane_of(const Account *account)
-{
-	dlist_iter	iter;
-	QueueLane  *lane;
-
-	dlist_foreach(iter, &lanes)
-	{
-		lane = dlist_container(QueueLane, node, iter.cur);
-		if (memcmp(lane->key, account->lane_key, LANE_KEY_SIZE) == 0)
-			return lane;
-	}
-	lane = MemoryContextAllocZero(dispatcher_context, sizeof(QueueLane));
-	memcpy(lane->key, account->lane_key, LANE_KEY_SIZE);
-	lane_open(&lane->ticket, account);
-	dlist_push_tail(&lanes, &lane->node);
-	return lane;
-}
-
-static void
-remove_lane(QueueLane *lane)
-{
-	dlist_delete(&lane->node);
-	lane_close(&lane->ticket, false);
-	pfree(lane);
-}
-
-static bool
-has_items(const QueueLane *lane)
-{
-	for (Item *item = item_next(NULL); item != NULL; item = item_next(item))
-	{
-		if (memcmp(item->task->account->lane_key, lane->key, LANE_KEY_SIZE) == 0)
-			return true;
-	}
-	return false;
-}
-
-/*
- * Whether a request of ours is on its way to being submitted: the lane's next
- * one starts after that. One whose row is locked is not.
- */
-static bool
-is_submitting(const QueueLane *lane)
-{
-	for (Item *item = item_next(NULL); item != NULL; item = item_next(item))
-	{
-		if (!export_may_have_job(&item->task->export) && !task_is_finished(item->task) &&
-			memcmp(item->task->account->lane_key, lane->key, LANE_KEY_SIZE) == 0)
-			return true;
-	}
-	return false;
-}
-
-/* Lanes without requests are left to whoever has some. */
-static void
-remove_empty_lanes(void)
-{
-	dlist_mutable_iter iter;
-
-	dlist_foreach_modify(iter, &lanes)
-	{
-		QueueLane  *lane = dlist_container(QueueLane, node, iter.cur);
-
-		if (lane->owners == NIL && !has_items(lane))
-			remove_lane(lane);
-	}
-}
-
-typedef struct OwnerLookup
-{
-	RequestOwner *owner;
-	Account    *account;
-	QueueLane  *lane;
-} OwnerLookup;
-
-static void
-look_up_lane(void *arg)
-{
-	OwnerLookup *lookup = arg;
-
-	lookup->account = account_load(lookup->owner->server, lookup->owner->role);
-	lookup->lane = lane_of(lookup->account);
-}
-
-/* A key file that cannot be read just now may be there in a moment, as may a free lane. */
-static bool
-may_pass(const ErrorData *error)
-{
-	int			category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
-
-	return category != ERRCODE_TO_CATEGORY(ERRCODE_UNDEFINED_OBJECT) &&
-		category != ERRCODE_DATA_EXCEPTION &&
-		category != ERRCODE_TO_CATEGORY(ERRCODE_FDW_INVALID_OPTION_NAME);
-}
-
-/* A role as it is shown: one that was dropped has its number left. */
-static char *
-role_text(Oid role)
-{
-	return DatumGetCString(DirectFunctionCall1(regroleout, ObjectIdGetDatum(role)));
-}
-
-/* Find each owner's lane; requests of an owner who has no account fail. */
-static void
-sort_into_lanes(List *owners)
-{
-	ListCell   *cell;
-
-	foreach(cell, owners)
-	{
-		OwnerLookup lookup = {.owner = lfirst(cell)};
-		ErrorData  *error = queue_try(look_up_lane, &lookup);
-		QueueLane  *lane;
-
-		if (error != NULL)
-		{
-			log_now_and_then(psprintf("requests of role %s on server \"%s\" cannot be exported: %s",
-									  role_text(lookup.owner->role), lookup.owner->server, error->message));
-			if (!may_pass(error))
-				queue_fail_owner(lookup.owner, failure_of_error(error));
-			continue;
-		}
-		lane = lookup.lane;
-		lane->ticket.limits = account_lane_limits(lookup.account);
-		lane->owners = lappend(lane->owners, lookup.owner);
-		lane->accounts = lappend(lane->accounts, lookup.account);
-	}
-}
-
-/* Take up a request that another process has left behind. */
-static Item *
-take_up(int64 id)
-{
-	Request    *request = queue_find(id, &(bool) {false});
-
-	return request != NULL ? item_start(request, dispatcher_context) : NULL;
-}
-
-/*
- * Take up what another process left behind in a lane that is ours. Of our own
- * items, note which are still as we left them.
- */
-static void
-take_up_left_behind(QueueLane *lane)
-{
-	ListCell   *owner;
-
-	foreach(owner, lane->owners)
-	{
-		List	   *active = claim_active(lfirst(owner));
-		ListCell   *cell;
-
-		foreach(cell, active)
-		{
-			int64		id = *(int64 *) lfirst(cell);
-			Item	   *item = item_find(id);
-
-			if (item == NULL)
-				item = take_up(id);
-			if (item != NULL)
-				item->seen_in = pass;
-		}
-	}
-}
-
-/* A 429 holds the API key as long as it said, even if the server was restarted since. */
-static void
-restore_holds(QueueLane *lane)
-{
-	ListCell   *owner;
-
-	if (lane->holds_restored)
-		return;
-	foreach(owner, lane->owners)
-	{
-		TimestampTz until = queue_rate_limited_until(lfirst(owner));
-
-		if (until > GetCurrentTimestamp())
-			lane_restore_hold(&lane->ticket, instant_of(until));
-	}
-	lane->holds_restored = true;
-}
-
-/* Whether we work on a request that its row has as queued still. */
-static bool
-is_claimed(int64 id)
-{
-	return item_find(id) != NULL;
-}
-
-/*
- * Whether a claim of role a goes before that of role b. Roles have turns, in
- * the order of their numbers from the one that went last, so that nobody's
- * many requests, nor their priorities, keep others waiting.
- */
-static bool
-goes_before(const QueueLane *lane, Oid a, const Claim *a_claim, Oid b, const Claim *b_claim)
-{
-	bool		a_waited = a > lane->went_last;
-	bool		b_waited = b > lane->went_last;
-
-	if (a == b)
-		return claim_compare(a_claim, b_claim) < 0;
-	return a_waited != b_waited ? a_waited : a < b;
-}
-
-/*
- * The lane's next request; NULL if none is due, or their servers are paused.
- * With passed_by it is to be started: see claim_first().
- */
-static Request *
-next_request(const QueueLane *lane, bool *passed_by)
-{
-	Claim		best;
-	Oid			best_role = InvalidOid;
-	ListCell   *owner;
-	ListCell   *its_account;
-
-	forboth(owner, lane->owners, its_account, lane->accounts)
-	{
-		Oid			role = ((RequestOwner *) lfirst(owner))->role;
-		Claim		claim;
-
-		if (((Account *) lfirst(its_account))->paused ||
-			!claim_first(lfirst(owner), is_claimed, passed_by, &claim))
-			continue;
-		if (OidIsValid(best_role) && !goes_before(lane, role, &claim, best_role, &best))
-			continue;
-		best = claim;
-		best_role = role;
-	}
-	return OidIsValid(best_role) ? queue_find(best.id, &(bool) {false}) : NULL;
-}
-
-/* Tell the next request why it waits, unless that is only its turn. */
-static void
-report_hold(QueueLane *lane, const Request *request, LaneVerdict verdict)
-{
-	switch (verdict.reason)
-	{
-		case HOLD_RATE_LIMITED:
-		case HOLD_QUEUE_FULL:
-		case HOLD_QUOTA:
-		case HOLD_UNAVAILABLE:
-			if (verdict.until > lane->reported_hold)
-				queue_hold(request->id, hold_reason_name(verdict.reason), timestamp_of(verdict.until));
-			lane->reported_hold = verdict.until;
-			break;
-		default:
-			break;
-	}
-}
-
-/* Tell the first request of each owner whose server is paused. */
-static void
-report_pauses(const QueueLane *lane)
-{
-	const char *paused = hold_reason_name(HOLD_PAUSED);
-	ListCell   *owner;
-	ListCell   *its_account;
-
-	forboth(owner, lane->owners, its_account, lane->accounts)
-	{
-		Claim		claim;
-		Request    *request;
-
-		if (!((Account *) lfirst(its_account))->paused ||
-			!claim_first(lfirst(owner), is_claimed, NULL, &claim))
-			continue;
-		request = queue_find(claim.id, &(bool) {false});
-		if (request != NULL && (request->hold_reason == NULL || strcmp(request->hold_reason, paused) != 0))
-			queue_hold(request->id, paused, DT_NOBEGIN);
-	}
-}
-
-/* The lane lets requests go on: nothing says any more that it holds them. */
-static void
-forget_holds(const QueueLane *lane)
-{
-	ListCell   *owner;
-	ListCell   *its_account;
-
-	forboth(owner, lane->owners, its_account, lane->accounts)
-		if (!((Account *) lfirst(its_account))->paused)
-			queue_lift_holds(lfirst(owner));
-}
-
-/*
- * Start what the lane has room for. Returns when to look again: its hold ends,
- * or never by itself.
- */
-static Instant
-start_next(QueueLane *lane)
-{
-	bool		passed_by = false;
-
-	report_pauses(lane);
-	lane->has_waiting = false;
-	while (starts_more && requests_left > 0)
-	{
-		LaneVerdict verdict = is_submitting(lane) ?
-			(LaneVerdict) {HOLD_UNKNOWN_SUBMISSION, INSTANT_NEVER} : lane_look(&lane->ticket);
-		Request    *request = next_request(lane, verdict.reason == HOLD_NONE ? &passed_by : NULL);
-		Item	   *item;
-
-		if (request == NULL)
-			break;
-		if (verdict.reason != HOLD_NONE)
-		{
-			report_hold(lane, request, verdict);
-			lane->has_waiting = verdict.reason != HOLD_QUOTA;
-			return verdict.until;
-		}
-		forget_holds(lane);
-		item = item_start(request, dispatcher_context);
-		if (item != NULL)
-		{
-			item->claimed = true;
-			lane->went_last = request->requested_by;
-			requests_left--;
-		}
-	}
-	return passed_by ? clock_now() + TRY_PASSED_BY_AGAIN : INSTANT_NEVER;
-}
 
 /* ----------
  * Looking at the queue
@@ -398,11 +55,11 @@ start_next(QueueLane *lane)
 
 /* Requests that are running no more, though we did not end them: cancelled. */
 static void
-drop_moved_on(void)
+drop_moved_on(const LaneLook *look)
 {
 	for (Item *item = item_next(NULL); item != NULL; item = item_next(item))
 	{
-		if (item->job_is_stored && item->seen_in != pass)
+		if (item->job_is_stored && item->seen_in != look->number)
 			row_abandon(item);
 	}
 }
@@ -416,35 +73,17 @@ abandon_all(void)
 }
 
 static void
-work_on_lanes(void)
+note_owners(List *owners)
 {
-	dlist_iter	iter;
+	ListCell   *cell;
 
-	dlist_foreach(iter, &lanes)
+	foreach(cell, owners)
 	{
-		QueueLane  *lane = dlist_container(QueueLane, node, iter.cur);
+		const RequestOwner *owner = lfirst(cell);
 
-		if (!lane_drive(&lane->ticket))
-			continue;
-		restore_holds(lane);
-		take_up_left_behind(lane);
-		next_look = instant_earlier(next_look, start_next(lane));
+		if (claim_in_scope(owner, &scope))
+			queue_lane_note_owner(owner->server, owner->role);
 	}
-}
-
-static void
-forget_pass(void)
-{
-	dlist_iter	iter;
-
-	dlist_foreach(iter, &lanes)
-	{
-		QueueLane  *lane = dlist_container(QueueLane, node, iter.cur);
-
-		lane->owners = NIL;
-		lane->accounts = NIL;
-	}
-	MemoryContextReset(pass_context);
 }
 
 /*
@@ -461,6 +100,7 @@ make_due_ready(void)
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz next;
 	List	   *due;
+	List	   *owners = NIL;
 
 	if (now >= next_sweep)
 	{
@@ -470,36 +110,80 @@ make_due_ready(void)
 	}
 	due = claim_due(&due_place, &next);
 	if (due != NIL)
-		n_held_due += queue_make_ready(due);
+		n_held_due += queue_make_ready(due, &owners);
+	note_owners(owners);
 	if (next > now && next_sweep == DT_NOEND)
 		next_sweep = n_held_due == 0 ? DT_NOBEGIN : now + SECONDS(1) + n_held_due * MILLISECONDS(1);
 	return n_held_due == 0 ? next : Min(next, next_sweep);
 }
 
+/* What a look sees, and what it leaves for a later one. */
 static void
-look_at_queue(void)
+look_at_lanes(LaneLook *look)
 {
-	List	   *owners;
+	TimestampTz due = make_due_ready();
+	TimestampTz hold_ends;
 
-	pass++;
-	next_look = INSTANT_NEVER;
-	next_due = next_held = DT_NOEND;
+	if (look->whole)
+	{
+		queue_lanes_note_all();
+		note_owners(claim_owners(&scope));
+	}
+	queue_lanes_look(look);
+	if (look->whole)
+		drop_moved_on(look);
+	hold_ends = claim_next_held(&scope, &next_held);
+	next_due = Min(due, hold_ends);
+	next_due_look = instant_of(due);
+	if (look->whole)
+		next_whole_look = clock_now() + LOOK_AT_LATEST;
+	next_whole_look = instant_earlier(next_whole_look, instant_of(hold_ends));
+	if (look->some_failed)
+		next_whole_look = instant_earlier(next_whole_look, clock_now() + LOOK_AGAIN);
+}
+
+/*
+ * Look at the lanes in which something happened or, whole, at all of them, and
+ * for what others did to the queue without telling us.
+ */
+static void
+look_at_queue(bool whole)
+{
+	LaneLook	look = {.may_start = starts_more ? requests_left : 0,.number = ++n_looks,.whole = whole};
+
 	if (queue_begin())
 	{
-		next_due = make_due_ready();
-		owners = claim_owners(&scope);
-		sort_into_lanes(owners);
-		work_on_lanes();
-		drop_moved_on();
-		next_due = Min(next_due, claim_next_held(&scope, &next_held));
-		next_look = instant_earlier(next_look, instant_of(next_due));
-		next_look = instant_earlier(next_look, clock_now() + LOOK_AT_LATEST);
+		look_at_lanes(&look);
 		queue_commit("look", false);
+		if (starts_more)
+			requests_left = look.may_start;
 	}
 	else
+	{
 		abandon_all();
-	remove_empty_lanes();
-	forget_pass();
+		if (item_count() == 0)
+			queue_lanes_forget();
+		next_due_look = INSTANT_NEVER;
+		next_whole_look = clock_now() + LOOK_AT_LATEST;
+	}
+}
+
+static void
+look_at_request(void *arg)
+{
+	int64		id = *(int64 *) arg;
+	Request    *request = queue_find(id, &(bool) {false});
+	Item	   *item = item_find(id);
+	bool		is_running = request != NULL && strcmp(request->state, "running") == 0;
+
+	if (item != NULL && item->job_is_stored && !is_running)
+		row_abandon(item);
+	if (request == NULL)
+		return;
+	if (item == NULL && (is_running || strcmp(request->state, "submitting") == 0))
+		queue_lane_note_left_behind(request->server, request->requested_by);
+	else
+		queue_lane_note_owner(request->server, request->requested_by);
 }
 
 /* ----------
@@ -508,68 +192,103 @@ look_at_queue(void)
  */
 
 void
-dispatcher_start(const QueueScope *requests_in_scope, int max_requests)
+dispatcher_start(const QueueScope *requests_in_scope, int max_requests, bool told)
 {
 	dispatcher_context = AllocSetContextCreate(TopMemoryContext, "clari_export dispatcher",
 											   ALLOCSET_DEFAULT_SIZES);
-	pass_context = AllocSetContextCreate(dispatcher_context, "clari_export pass",
+	look_context = AllocSetContextCreate(dispatcher_context, "clari_export look",
 										 ALLOCSET_DEFAULT_SIZES);
+	queue_lanes_start(dispatcher_context);
 	scope = *requests_in_scope;
+	is_told = told;
 	next_sweep = DT_NOBEGIN;
+	next_due = next_held = DT_NOEND;
 	requests_left = max_requests;
 	starts_more = true;
-	next_look = 0;
-}
-
-/* Whether a lane would let a request of ours go on only when it changes. */
-static bool
-waits_for_lanes(void)
-{
-	dlist_iter	iter;
-
-	dlist_foreach(iter, &lanes)
-	{
-		QueueLane  *lane = dlist_container(QueueLane, node, iter.cur);
-
-		if (lane->has_waiting || !lane->ticket.driving)
-			return true;
-	}
-	return false;
-}
-
-/* Look at the queue again if a lane that was closed to us is open now. */
-static void
-notice_open_lanes(void)
-{
-	dlist_iter	iter;
-
-	dlist_foreach(iter, &lanes)
-	{
-		QueueLane  *lane = dlist_container(QueueLane, node, iter.cur);
-
-		if ((!lane->ticket.driving && lane_drive(&lane->ticket)) ||
-			(lane->has_waiting && !is_submitting(lane) && lane_look(&lane->ticket).reason == HOLD_NONE))
-			next_look = 0;
-	}
+	next_whole_look = 0;
 }
 
 void
-dispatcher_step(Instant until, bool look)
+dispatcher_look(void)
 {
-	MemoryContext old_context = MemoryContextSwitchTo(pass_context);
+	next_whole_look = 0;
+}
+
+void
+dispatcher_note(const WakeNotes *notes)
+{
+	if (notes->everything)
+		dispatcher_look();
+	for (int i = 0; i < notes->n_owners; i++)
+		queue_lane_note_owner(NameStr(notes->owners[i].server), notes->owners[i].role);
+	for (int i = 0; i < notes->n_requests; i++)
+		(void) queue_run("note", false, look_at_request, unconstify(int64 *, &notes->requests[i]));
+}
+
+/* When there is something to look at: a moment that has passed for now. */
+static Instant
+next_look(void)
+{
+	return instant_earlier(instant_earlier(next_whole_look, next_due_look), queue_lanes_next_look());
+}
+
+/* Those with which nothing is left to be done go. */
+static void
+remove_items(void)
+{
+	Item	   *item;
+	bool		any = false;
+
+	for (; (item = rows_next_over()) != NULL; any = true)
+	{
+		queue_lane_remove_item(item);
+		item_remove(item);
+	}
+	if (any)
+		wake_waiters();
+	if (any && !is_told)
+		dispatcher_look();
+}
+
+/* What did not get as far as its submission was not started. */
+static void
+take_back(int n)
+{
+	if (n > 0 && requests_left == 0)
+		dispatcher_look();
+	requests_left += n;
+}
+
+/* Take in what happened to the items, and to others' lanes. */
+static void
+take_in_news(void)
+{
+	Item	   *item;
+
+	while ((item = item_next_with_news()) != NULL)
+		queue_lane_settle_item(item);
+	rows_write();
+	remove_items();
+	take_back(items_given_back());
+	if (lane_others_changed() || !is_told)
+		queue_lanes_note_open();
+}
+
+void
+dispatcher_step(Instant until)
+{
+	MemoryContext old_context = MemoryContextSwitchTo(look_context);
+	Instant		now = clock_now();
 
 	/* After a look the caller may have something to tell, or nothing to wait for. */
-	if (look || clock_now() >= next_look)
+	if (now >= next_look())
 	{
-		look_at_queue();
-		until = clock_now();
+		look_at_queue(now >= next_whole_look);
+		until = now;
 	}
-	engine_step(instant_earlier(until, instant_earlier(next_look, rows_next_write())), waits_for_lanes());
-	if (items_finish())
-		next_look = 0;			/* a lane may have room now */
-	requests_left += items_given_back();
-	MemoryContextReset(pass_context);
-	notice_open_lanes();
+	engine_step(instant_earlier(until, instant_earlier(next_look(), rows_next_write())), queue_lanes_wait());
+	take_in_news();
+	MemoryContextReset(look_context);
 	MemoryContextSwitchTo(old_context);
 }
 
@@ -614,13 +333,9 @@ dispatcher_running(void)
 Instant
 dispatcher_idle_until(bool scheduled)
 {
-	dlist_iter	iter;
-
-	if (item_count() > 0 || next_look == 0)
+	if (item_count() > 0 || next_whole_look == 0 ||
+		(requests_left > 0 && queue_lanes_have_waiting()))
 		return 0;
-	dlist_foreach(iter, &lanes)
-		if (dlist_container(QueueLane, node, iter.cur)->has_waiting && requests_left > 0)
-			return 0;
 	return requests_left > 0 ? instant_of(scheduled ? next_due : next_held) : INSTANT_NEVER;
 }
 
@@ -628,7 +343,7 @@ void
 dispatcher_write_polls(void)
 {
 	rows_write_polls();
-	items_finish();
+	take_in_news();
 }
 
 bool
@@ -647,14 +362,11 @@ dispatcher_is_submitting(void)
 void
 dispatcher_stop(void)
 {
-	dlist_mutable_iter iter;
-
 	if (dispatcher_context == NULL)
 		return;
 	while (item_count() > 0)
 		item_remove(item_next(NULL));
-	dlist_foreach_modify(iter, &lanes)
-		remove_lane(dlist_container(QueueLane, node, iter.cur));
+	queue_lanes_stop();
 	MemoryContextDelete(dispatcher_context);
 	dispatcher_context = NULL;
 }

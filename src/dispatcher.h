@@ -10,19 +10,27 @@
 #define CLARI_DISPATCHER_H
 
 #include "queue.h"
+#include "wake.h"
 
 /*
  * Begin to dispatch the requests in scope. max_requests limits how many are
- * started; INT_MAX for any number.
+ * started; INT_MAX for any number. told: dispatcher_note() will tell of those
+ * that are new or change; otherwise we look whenever one ends.
  */
-extern void dispatcher_start(const QueueScope *scope, int max_requests);
+extern void dispatcher_start(const QueueScope *scope, int max_requests, bool told);
+
+/* Look at the whole queue in the next step. */
+extern void dispatcher_look(void);
+
+/* Look at what others say has changed. */
+extern void dispatcher_note(const WakeNotes *notes);
 
 /*
  * Work until the moment comes, the latch is set, or something happened, the
- * start of a request included: look at the queue if look is true or it is
- * time, send, receive, store.
+ * start of a request included: look at the queue where there is reason to,
+ * send, receive, store.
  */
-extern void dispatcher_step(Instant until, bool look);
+extern void dispatcher_step(Instant until);
 
 /*
  * Delete what clari_export.request_retention and snapshot_retention no longer

@@ -24,7 +24,7 @@ finish_submissions(void)
 {
 	dispatcher_start_no_more();
 	while (dispatcher_is_submitting())
-		dispatcher_step(INSTANT_NEVER, false);
+		dispatcher_step(INSTANT_NEVER);
 }
 
 /*
@@ -36,14 +36,12 @@ static void
 drain(Instant deadline)
 {
 	bool		has_deadline = deadline != INSTANT_NEVER;
-	bool		look = true;
 
 	do
 	{
 		Instant		idle_until;
 
-		dispatcher_step(deadline, look);
-		look = false;
+		dispatcher_step(deadline);
 		idle_until = dispatcher_idle_until(has_deadline);
 		if (idle_until == INSTANT_NEVER || idle_until >= deadline)
 			break;
@@ -115,7 +113,7 @@ clari_export_drain(PG_FUNCTION_ARGS)
 	PG_TRY();
 	{
 		queue_set_transactions(QUEUE_SESSION_TRANSACTIONS);
-		dispatcher_start(&scope, max_requests);
+		dispatcher_start(&scope, max_requests, false);
 		dispatcher_prune();
 		drain(deadline);
 	}

@@ -22,7 +22,6 @@
 #include "outcome.h"
 #include "stat.h"
 #include "submission.h"
-#include "wake.h"
 
 /* When a request cannot be started, for a reason that passes. */
 #define START_AGAIN_AFTER	SECONDS(5)
@@ -30,6 +29,7 @@
 static dlist_head items = DLIST_STATIC_INIT(items);
 static MemoryContext items_context = NULL;
 static HTAB *items_by_id = NULL;
+static dlist_head with_news = DLIST_STATIC_INIT(with_news);
 static int	given_back = 0;
 
 static Item *
@@ -63,9 +63,22 @@ item_insert(Item *item)
 	dlist_push_tail(&items, &item->node);
 }
 
+/* A request did not get as far as its submission: it does not count. */
+static void
+give_back(Item *item)
+{
+	if (item->claimed)
+		given_back++;
+	item->claimed = false;
+}
+
 void
 item_remove(Item *item)
 {
+	if (item->task->action.postponed)
+		give_back(item);
+	if (item->has_news)
+		dlist_delete(&item->news_node);
 	hash_search(get_items_by_id(), &item->request_id, HASH_REMOVE, NULL);
 	dlist_delete(&item->node);
 	row_forget(item);
@@ -82,6 +95,18 @@ item_find(int64 request_id)
 }
 
 Item *
+item_next_with_news(void)
+{
+	Item	   *item;
+
+	if (dlist_is_empty(&with_news))
+		return NULL;
+	item = dlist_container(Item, news_node, dlist_pop_head_node(&with_news));
+	item->has_news = false;
+	return item;
+}
+
+Item *
 item_next(Item *item)
 {
 	if (item == NULL)
@@ -95,15 +120,6 @@ int
 item_count(void)
 {
 	return items_by_id != NULL ? (int) hash_get_num_entries(items_by_id) : 0;
-}
-
-/* A request did not get as far as its submission: it does not count. */
-static void
-give_back(Item *item)
-{
-	if (item->claimed)
-		given_back++;
-	item->claimed = false;
 }
 
 /* ----------
@@ -158,6 +174,14 @@ reload_account(Task *task)
 	(void) queue_run("reload", false, read_account_again, task);
 }
 
+static void
+note_news(Item *item)
+{
+	if (!item->has_news)
+		dlist_push_tail(&with_news, &item->news_node);
+	item->has_news = true;
+}
+
 /*
  * Step 3 of a submission, and every poll after it; also a submission that
  * Clari refused for now, or whose reply was lost.
@@ -169,6 +193,8 @@ progressed(Task *task)
 		export_submission_is_open(&task->export) ||
 		(task->action.submits && task->action.hold == HOLD_RATE_LIMITED))
 		row_note(item_of(task));
+	if (task_is_finished(task) || (item_of(task)->is_starting && export_may_have_job(&task->export)))
+		note_news(item_of(task));
 }
 
 /* The task itself ran into an error, between two writes. */
@@ -176,6 +202,7 @@ static void
 failed(Task *task, const ErrorData *error)
 {
 	row_doom(item_of(task), error);
+	note_news(item_of(task));
 }
 
 typedef struct ResultRead
@@ -335,30 +362,6 @@ item_start(Request *request, MemoryContext context)
 	else
 		queue_fail(request->id, NULL, failure_of_error(error));
 	return NULL;
-}
-
-/* ----------
- * Finishing items
- * ----------
- */
-
-bool
-items_finish(void)
-{
-	Item	   *item;
-	bool		any_removed = false;
-
-	rows_write();
-	while ((item = rows_next_over()) != NULL)
-	{
-		if (item->task->action.postponed)
-			give_back(item);
-		item_remove(item);
-		any_removed = true;
-	}
-	if (any_removed)
-		wake_waiters();
-	return any_removed;
 }
 
 int

@@ -12,16 +12,26 @@
 #include "failure.h"
 #include "queue.h"
 
+struct QueueLane;
+
 typedef struct Item
 {
 	dlist_node	node;			/* among all */
 	int64		request_id;
 	Task	   *task;
 	bool		claimed;		/* counts among those a drain may start */
-	uint64		seen_in;		/* the last pass that saw it running */
+	uint64		seen_in;		/* the last look that saw it running */
 	bool		fetches_again;	/* its result made room for others': when its
 								 * row can be written it is taken up anew */
 	Failure    *failure;		/* the request's end, if the task did not come to one */
+
+	bool		has_news;		/* its lane may have room for another */
+	dlist_node	news_node;		/* among those that have */
+
+	/* Its lane (queue_lane.h). */
+	struct QueueLane *lane;
+	bool		is_starting;	/* it has no job yet */
+	dlist_node	lane_node;		/* among those of its lane */
 
 	/* Its row (item_row.h). */
 	bool		job_is_stored;	/* it is running and has the job's id */
@@ -62,9 +72,10 @@ extern int	item_count(void);
 extern void item_remove(Item *item);
 
 /*
- * Tell the rows what the items came to. Returns whether any item is gone.
+ * An item that has got its job, or is over, since the last call, or NULL; each
+ * is told once.
  */
-extern bool items_finish(void);
+extern Item *item_next_with_news(void);
 
 /*
  * How many claimed items, since the last call, did not get as far as their

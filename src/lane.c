@@ -68,6 +68,7 @@ typedef struct Lanes
 static Lanes *all = NULL;
 static FixedTable *table = NULL;
 static volatile bool *woken = NULL; /* by process, since it asked last */
+static volatile bool *woken_by_others = NULL;
 static dlist_head open_tickets = DLIST_STATIC_INIT(open_tickets);
 static bool exit_callback_registered = false;
 
@@ -92,7 +93,7 @@ lane_size(int max_processes)
 static Size
 lanes_size(int max_lanes, int max_processes)
 {
-	return add_size(MAXALIGN(sizeof(Lanes)) + MAXALIGN((Size) max_processes),
+	return add_size(MAXALIGN(sizeof(Lanes)) + 2 * MAXALIGN((Size) max_processes),
 					fixed_table_size(max_lanes, lane_size(max_processes)));
 }
 
@@ -100,13 +101,14 @@ static void
 find_parts(int max_processes)
 {
 	woken = (volatile bool *) all + MAXALIGN(sizeof(Lanes));
-	table = (FixedTable *) ((char *) all + MAXALIGN(sizeof(Lanes)) + MAXALIGN((Size) max_processes));
+	woken_by_others = woken + MAXALIGN((Size) max_processes);
+	table = (FixedTable *) ((char *) all + MAXALIGN(sizeof(Lanes)) + 2 * MAXALIGN((Size) max_processes));
 }
 
 static void
 initialize(int max_lanes, int max_processes)
 {
-	memset(all, 0, MAXALIGN(sizeof(Lanes)) + MAXALIGN((Size) max_processes));
+	memset(all, 0, MAXALIGN(sizeof(Lanes)) + 2 * MAXALIGN((Size) max_processes));
 	all->max_processes = max_processes;
 	find_parts(max_processes);
 	fixed_table_init(table, max_lanes, lane_size(max_processes), LANE_KEY_SIZE);
@@ -225,6 +227,8 @@ static void
 wake(int process)
 {
 	woken[process] = true;
+	if (process != my_number())
+		woken_by_others[process] = true;
 	SetLatch(all->lock == NULL ? MyLatch : &GetPGProcByNumber(process)->procLatch);
 }
 
@@ -257,14 +261,27 @@ tell(Lane *lane, LaneVerdict verdict)
 	return verdict;
 }
 
+/* Whether this process is marked; it is not any more. */
+static bool
+take_mark(volatile bool *marks)
+{
+	if (all == NULL || !marks[my_number()])
+		return false;
+	marks[my_number()] = false;
+	pg_memory_barrier();		/* before the caller asks */
+	return true;
+}
+
 bool
 lane_woke_us(void)
 {
-	if (all == NULL || !woken[my_number()])
-		return false;
-	woken[my_number()] = false;
-	pg_memory_barrier();		/* before the caller asks */
-	return true;
+	return take_mark(woken);
+}
+
+bool
+lane_others_changed(void)
+{
+	return take_mark(woken_by_others);
 }
 
 /* ----------

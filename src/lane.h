@@ -96,6 +96,9 @@ extern void lane_release(Oid server, const uint8 *key, LaneHolds *lifted);
  */
 extern bool lane_woke_us(void);
 
+/* The same of what other processes changed. */
+extern bool lane_others_changed(void);
+
 /*
  * After the server's start, submissions wait until the workers of so many
  * databases have taken up what was left behind, but not for long. Each worker

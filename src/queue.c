@@ -146,23 +146,44 @@ queue_exclude_owned_jobs(int64 id, Export *export)
  * ----------
  */
 
+/* Add those whose rows the last statement has returned. */
+static void
+add_owners(List **owners, uint64 n)
+{
+	const RequestOwner *last = NULL;
+	bool		is_null;
+
+	for (uint64 row = 0; row < n; row++)
+	{
+		RequestOwner owner = {query_text_column(row, 1), DatumGetObjectId(query_column(row, 2, &is_null))};
+
+		if (last != NULL && last->role == owner.role && strcmp(last->server, owner.server) == 0)
+			continue;
+		last = memcpy(palloc(sizeof(owner)), &owner, sizeof(owner));
+		*owners = lappend(*owners, unconstify(RequestOwner *, last));
+	}
+}
+
 int
-queue_make_ready(List *ids)
+queue_make_ready(List *ids, List **owners)
 {
 	QueueQuery	query = {0};
 	Datum	   *values = palloc((Size) list_length(ids) * sizeof(Datum));
 	ListCell   *cell;
 	int			n = 0;
+	uint64		n_ready;
 
 	foreach(cell, ids)
 		values[n++] = Int64GetDatum(*(int64 *) lfirst(cell));
 	query_add(&query, INT8ARRAYOID,
-				  PointerGetDatum(construct_array(values, n, INT8OID, sizeof(int64),
-												  FLOAT8PASSBYVAL, TYPALIGN_DOUBLE)), false);
-	return n - (int) query_execute(&query, "make ready",
-							 "UPDATE @request@ SET ready = true WHERE id IN ("
-							 " SELECT id FROM @request@ WHERE id = ANY ($1) AND state = 'queued'"
-							 " FOR UPDATE SKIP LOCKED)");
+			  PointerGetDatum(construct_array(values, n, INT8OID, sizeof(int64),
+											  FLOAT8PASSBYVAL, TYPALIGN_DOUBLE)), false);
+	n_ready = query_execute(&query, "make ready",
+							"UPDATE @request@ SET ready = true WHERE id IN ("
+							" SELECT id FROM @request@ WHERE id = ANY ($1) AND state = 'queued'"
+							" FOR UPDATE SKIP LOCKED) RETURNING server, requested_by");
+	add_owners(owners, n_ready);
+	return n - (int) n_ready;
 }
 
 /* The states (a list of SQL literals) that request $1 is expected in, and the statement that updates it then. */

@@ -91,10 +91,11 @@ extern void queue_exclude_owned_jobs(int64 id, Export *export);
  */
 
 /*
- * The run_after of these requests, a list of int64 pointers, has come. Returns
- * how many of them others' transactions hold: those are not ready yet.
+ * The run_after of these requests, a list of int64 pointers, has come. Whose
+ * they are is added to *owners, some perhaps more than once. Returns how many of
+ * them others' transactions hold: those are not ready yet.
  */
-extern int	queue_make_ready(List *ids);
+extern int	queue_make_ready(List *ids, List **owners);
 
 /* queued or submitting -> submitting, with the jobs known before */
 extern QueueUpdate queue_submitting(int64 id, const Export *export);

@@ -137,6 +137,7 @@ clari_export_check_request(PG_FUNCTION_ARGS)
 
 	submission_check(&submission);
 	account_check_server(required_column(data, "server"), new_role(data));
+	wake_for_owner_at_commit(required_column(data, "server"), new_role(data));
 	return PointerGetDatum(with_readiness(data));
 }
 
@@ -147,7 +148,7 @@ Datum
 clari_export_wake_worker(PG_FUNCTION_ARGS)
 {
 	trigger_data(fcinfo, TRIGGER_EVENT_INSERT | TRIGGER_EVENT_AFTER);
-	wake_at_commit();
+	wake_for_insert_at_commit();
 	return PointerGetDatum(NULL);
 }
 
@@ -513,7 +514,7 @@ clari_export_cancel_request(PG_FUNCTION_ARGS)
 			queue_cancel(id);
 			queue_end(false);
 		}
-		wake_at_commit();
+		wake_for_request_at_commit(id);
 	}
 	request = find_own_request(id, &(bool) {false});
 	PG_RETURN_TEXT_P(cstring_to_text(request->state));
@@ -573,7 +574,7 @@ clari_export_retry(PG_FUNCTION_ARGS)
 	}
 	if (update == QUEUE_LOCKED)
 		raise_locked(id);
-	wake_at_commit();
+	wake_for_request_at_commit(id);
 	PG_RETURN_TEXT_P(cstring_to_text(state));
 }
 

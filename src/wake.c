@@ -23,6 +23,7 @@
 #include "storage/shmem.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
+#include "utils/builtins.h"
 #include "utils/resowner.h"
 
 #include "wake.h"
@@ -34,7 +35,7 @@ typedef struct WorkerEntry
 {
 	Oid			database;		/* invalid for a free entry */
 	int			pid;
-	bool		called;			/* a wake-up came that it has not seen yet */
+	WakeNotes	notes;			/* that it has not seen yet */
 } WorkerEntry;
 
 typedef struct WakeState
@@ -48,7 +49,7 @@ typedef struct WakeState
 
 static WakeState *state = NULL;
 static WorkerEntry *my_entry = NULL;
-static bool wake_pending = false;
+static WakeNotes pending;		/* of the transaction at hand */
 static bool launcher_wake_pending = false;
 static object_access_hook_type previous_object_access_hook = NULL;
 static ProcessUtility_hook_type previous_utility_hook = NULL;
@@ -109,7 +110,7 @@ wake_register_worker(void)
 	{
 		my_entry->database = MyDatabaseId;
 		my_entry->pid = MyProcPid;
-		my_entry->called = true;	/* there may be work from before */
+		my_entry->notes.everything = true;	/* there may be work from before */
 	}
 	LWLockRelease(state->lock);
 
@@ -148,16 +149,27 @@ wake_ended_when_told(int number)
 	return told;
 }
 
-bool
-wake_was_called(void)
+static bool
+has_notes(const WakeNotes *notes)
 {
-	bool		called;
+	return notes->everything || notes->n_owners > 0 || notes->n_requests > 0;
+}
 
+static void
+clear_notes(WakeNotes *notes)
+{
+	notes->everything = false;
+	notes->n_owners = notes->n_requests = 0;
+}
+
+bool
+wake_take_notes(WakeNotes *notes)
+{
 	LWLockAcquire(state->lock, LW_EXCLUSIVE);
-	called = my_entry->called;
-	my_entry->called = false;
+	*notes = my_entry->notes;
+	clear_notes(&my_entry->notes);
 	LWLockRelease(state->lock);
-	return called;
+	return has_notes(notes);
 }
 
 bool
@@ -188,7 +200,39 @@ set_latch_of(int pid)
 }
 
 static void
-wake_worker(void)
+add_owner(WakeNotes *notes, const WakeOwner *owner)
+{
+	for (int i = 0; i < notes->n_owners; i++)
+		if (notes->owners[i].role == owner->role &&
+			namestrcmp(&notes->owners[i].server, NameStr(owner->server)) == 0)
+			return;
+	if (notes->n_owners == WAKE_MAX_NOTES)
+		notes->everything = true;
+	else
+		notes->owners[notes->n_owners++] = *owner;
+}
+
+static void
+add_request(WakeNotes *notes, int64 request_id)
+{
+	if (notes->n_requests == WAKE_MAX_NOTES)
+		notes->everything = true;
+	else
+		notes->requests[notes->n_requests++] = request_id;
+}
+
+static void
+add_notes(WakeNotes *notes, const WakeNotes *more)
+{
+	notes->everything |= more->everything;
+	for (int i = 0; i < more->n_owners; i++)
+		add_owner(notes, &more->owners[i]);
+	for (int i = 0; i < more->n_requests; i++)
+		add_request(notes, more->requests[i]);
+}
+
+static void
+wake_worker(const WakeNotes *notes)
 {
 	WorkerEntry *entry;
 	int			pid = 0;
@@ -197,7 +241,7 @@ wake_worker(void)
 	entry = find_entry(MyDatabaseId);
 	if (entry != NULL)
 	{
-		entry->called = true;
+		add_notes(&entry->notes, notes);
 		pid = entry->pid;
 	}
 	LWLockRelease(state->lock);
@@ -214,19 +258,22 @@ at_resource_release(ResourceReleasePhase phase, bool is_commit, bool is_top_leve
 {
 	if (phase != RESOURCE_RELEASE_AFTER_LOCKS || !is_top_level)
 		return;
-	if (is_commit && wake_pending)
-		wake_worker();
+	if (is_commit && has_notes(&pending))
+		wake_worker(&pending);
 	if (is_commit && launcher_wake_pending)
 		set_latch_of(state->launcher_pid);
-	wake_pending = launcher_wake_pending = false;
+	clear_notes(&pending);
+	launcher_wake_pending = false;
 }
 
 /* What is prepared is not committed yet; for resources it looks the same. */
 static void
 at_transaction_end(XactEvent event, void *arg pg_attribute_unused())
 {
-	if (event == XACT_EVENT_PREPARE)
-		wake_pending = launcher_wake_pending = false;
+	if (event != XACT_EVENT_PREPARE)
+		return;
+	clear_notes(&pending);
+	launcher_wake_pending = false;
 }
 
 static void
@@ -241,13 +288,47 @@ watch_transaction_end(void)
 	registered = true;
 }
 
+/* What is noted now goes out at the end; false where there is nobody to hear it. */
+static bool
+may_note(void)
+{
+	if (state == NULL)
+		return false;
+	watch_transaction_end();
+	return true;
+}
+
 void
 wake_at_commit(void)
 {
-	if (state == NULL)
+	if (may_note())
+		pending.everything = true;
+}
+
+void
+wake_for_owner_at_commit(const char *server, Oid role)
+{
+	WakeOwner	owner = {.role = role};
+
+	if (!may_note())
 		return;
-	watch_transaction_end();
-	wake_pending = true;
+	namestrcpy(&owner.server, server);
+	add_owner(&pending, &owner);
+}
+
+void
+wake_for_request_at_commit(int64 request_id)
+{
+	if (may_note())
+		add_request(&pending, request_id);
+}
+
+/* Rows out of a dump pass the trigger that tells their owners. */
+void
+wake_for_insert_at_commit(void)
+{
+	if (may_note() && pending.n_owners == 0)
+		pending.everything = true;
 }
 
 /* A database is there for the launcher to see once it is committed. */
@@ -386,7 +467,7 @@ on_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 		standard_ProcessUtility(statement, query, read_only_tree, context, params,
 								environment, dest, completion);
 	if (commits_prepared)
-		wake_worker();
+		wake_worker(&(WakeNotes) {.everything = true});
 }
 
 void

@@ -32,11 +32,39 @@ extern void wake_register_launcher(void);
 extern void wake_note_end_when_told(int number);
 extern bool wake_ended_when_told(int number);
 
-/* Whether there was a wake-up since the last call. */
-extern bool wake_was_called(void);
+/* Whose requests are new. */
+typedef struct WakeOwner
+{
+	NameData	server;
+	Oid			role;
+} WakeOwner;
 
-/* Wake the database's worker when this transaction commits, if it does. */
+/* More than so many of a kind are not told one by one. */
+#define WAKE_MAX_NOTES	32
+
+/* What a worker is woken for. All zeros is nothing. */
+typedef struct WakeNotes
+{
+	bool		everything;		/* whatever it may be */
+	int			n_owners;
+	int			n_requests;
+	WakeOwner	owners[WAKE_MAX_NOTES];
+	int64		requests[WAKE_MAX_NOTES];
+} WakeNotes;
+
+/* What there was since the last call; false for nothing. */
+extern bool wake_take_notes(WakeNotes *notes);
+
+/*
+ * Wake the database's worker when this transaction commits, if it does: to look
+ * at everything, at one owner's requests, or at one request.
+ */
 extern void wake_at_commit(void);
+extern void wake_for_owner_at_commit(const char *server, Oid role);
+extern void wake_for_request_at_commit(int64 request_id);
+
+/* Requests were inserted: their owners were told, or it may be anybody's. */
+extern void wake_for_insert_at_commit(void);
 
 /* Whether a worker is there for this database. */
 extern bool wake_has_worker(void);

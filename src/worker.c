@@ -367,10 +367,11 @@ static void
 work(void)
 {
 	QueueScope	everything = {NULL, InvalidOid};
+	WakeNotes	notes;
 	Instant		next_prune = 0;
 
 	queue_set_transactions(QUEUE_OWN_TRANSACTIONS);
-	dispatcher_start(&everything, INT_MAX);
+	dispatcher_start(&everything, INT_MAX, true);
 	for (;;)
 	{
 		if (reload_settings() || clock_now() >= next_prune)
@@ -378,7 +379,9 @@ work(void)
 			dispatcher_prune();
 			next_prune = clock_now() + PRUNE_INTERVAL;
 		}
-		dispatcher_step(next_prune, wake_was_called());
+		if (wake_take_notes(&notes))
+			dispatcher_note(&notes);
+		dispatcher_step(next_prune);
 		lane_note_take_up();
 		report_activity();
 	}

@@ -91,21 +91,30 @@ skip_escape(Scanner *scanner)
 	return true;
 }
 
+/* Nearly all of a string needs no second look. */
+static void
+skip_plain(Scanner *scanner)
+{
+	const char *at = scanner->at;
+
+	while (at < scanner->end && *at != '"' && *at != '\\')
+		at++;
+	scanner->at = at;
+}
+
 static bool
 skip_string(Scanner *scanner)
 {
 	if (!skip(scanner, '"'))
 		return false;
-	while (!at_end(scanner))
+	for (;;)
 	{
-		char		c = *scanner->at++;
-
-		if (c == '"')
+		skip_plain(scanner);
+		if (skip(scanner, '"'))
 			return true;
-		if (c == '\\' && !skip_escape(scanner))
+		if (!skip(scanner, '\\') || !skip_escape(scanner))
 			return false;
 	}
-	return false;
 }
 
 static bool
@@ -676,7 +685,9 @@ clean_string(Scanner *scanner, const char *secret)
 	{
 		const char *start = scanner->at;
 
-		if (secret != NULL && skip_secret(scanner, secret))
+		if (*start >= ' ' && *start < 0x7F && *start != '\\' && (secret == NULL || *start != *secret))
+			scanner->at++;		/* as it is nearly always */
+		else if (secret != NULL && skip_secret(scanner, secret))
 			overwrite(start, scanner, '*');
 		else
 			clean_character(scanner);

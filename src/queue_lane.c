@@ -33,6 +33,7 @@ typedef struct LaneOwner
 	uint64		looked_up_in;	/* the look that has its account */
 	Account    *account;		/* in that look */
 	bool		taken_up;		/* nothing of it was left behind */
+	bool		noted;			/* it has requests, or had when that was asked last */
 } LaneOwner;
 
 static int	compare_times(const pairingheap_node *a, const pairingheap_node *b, void *arg);
@@ -259,6 +260,7 @@ queue_lane_note_owner(const char *server, Oid role)
 {
 	LaneOwner  *owner = get_owner(server, role);
 
+	owner->noted = true;
 	if (owner->lane != NULL)
 		look_now(owner->lane);
 }
@@ -280,8 +282,13 @@ queue_lane_note_change(QueueLane *lane)
 void
 queue_lanes_note_all(void)
 {
+	HASH_SEQ_STATUS all;
+	LaneOwner  *owner;
 	dlist_iter	iter;
 
+	hash_seq_init(&all, owners_by_key);
+	while ((owner = hash_seq_search(&all)) != NULL)
+		owner->noted = false;
 	dlist_foreach(iter, &lanes)
 		look_now(dlist_container(QueueLane, node, iter.cur));
 }
@@ -395,9 +402,12 @@ find_lanes(dlist_head *owners, LaneLook *look)
 		find_lane(dlist_container(LaneOwner, node, iter.cur), look);
 }
 
-/* Owners who have no more requests here. */
+/*
+ * Owners who have no more requests here. In a look at the whole queue those who
+ * have some were noted; in another one we ask, where it seems that none is left.
+ */
 static void
-forget_idle_owners(QueueLane *lane)
+forget_idle_owners(QueueLane *lane, const LaneLook *look)
 {
 	dlist_mutable_iter iter;
 
@@ -405,7 +415,7 @@ forget_idle_owners(QueueLane *lane)
 	{
 		LaneOwner  *owner = dlist_container(LaneOwner, node, iter.cur);
 
-		if (!claim_has_any(&owner->owner))
+		if (look->whole ? !owner->noted : !claim_has_any(&owner->owner))
 			forget_owner(owner);
 	}
 }
@@ -636,8 +646,8 @@ work_on(QueueLane *lane, LaneLook *look)
 		look_later(lane, start_next(lane, look));
 	}
 	set_waiting(lane, lane->has_waiting || !lane->ticket.driving);
-	if (look->whole || lane->n_items == 0)
-		forget_idle_owners(lane);
+	if (look->whole || (lane->n_items == 0 && !lane->has_waiting))
+		forget_idle_owners(lane, look);
 	if (dlist_is_empty(&lane->owners) && lane->n_items == 0)
 		remove_lane(lane);
 }

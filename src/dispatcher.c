@@ -154,7 +154,7 @@ look_at_queue(bool whole)
 	if (queue_begin())
 	{
 		look_at_lanes(&look);
-		queue_commit("look", false);
+		queue_commit("look", look.reported_hold);
 		if (starts_more)
 			requests_left = look.may_start;
 	}

@@ -364,13 +364,17 @@ step_of(const RowWrites *writes)
 	return item->job_is_stored ? "poll" : "lost";
 }
 
-/* Whether anything of it must not be lost. */
+/* Whether anything of it must not be lost: a job, an end, how long Clari said to wait. */
 static bool
 is_durable(const RowWrites *writes)
 {
 	for (int i = 0; i < writes->n; i++)
-		if (has_new_job(writes->rows[i].item) || task_is_finished(writes->rows[i].item->task))
+	{
+		const Item *item = writes->rows[i].item;
+
+		if (has_new_job(item) || task_is_finished(item->task) || hold_reason_of(item->task) != NULL)
 			return true;
+	}
 	return false;
 }
 

@@ -538,7 +538,7 @@ next_request(QueueLane *lane, bool *passed_by)
 
 /* Tell the next request why it waits, unless that is only its turn. */
 static void
-report_hold(QueueLane *lane, const Request *request, LaneVerdict verdict)
+report_hold(QueueLane *lane, const Request *request, LaneVerdict verdict, LaneLook *look)
 {
 	switch (verdict.reason)
 	{
@@ -547,7 +547,10 @@ report_hold(QueueLane *lane, const Request *request, LaneVerdict verdict)
 		case HOLD_QUOTA:
 		case HOLD_UNAVAILABLE:
 			if (verdict.until > lane->reported_hold)
+			{
 				queue_hold(request->id, hold_reason_name(verdict.reason), timestamp_of(verdict.until));
+				look->reported_hold = true;
+			}
 			lane->reported_hold = verdict.until;
 			break;
 		default:
@@ -613,7 +616,7 @@ start_next(QueueLane *lane, LaneLook *look)
 			break;
 		if (verdict.reason != HOLD_NONE)
 		{
-			report_hold(lane, request, verdict);
+			report_hold(lane, request, verdict, look);
 			lane->has_waiting = verdict.reason != HOLD_QUOTA;
 			return verdict.until;
 		}

@@ -87,6 +87,7 @@ typedef struct LaneLook
 	int			may_start;
 	uint64		number;
 	bool		whole;			/* see whether anything was left behind or moved on */
+	bool		reported_hold;	/* that must not be lost: how long Clari said to wait */
 	bool		some_failed;	/* to be found an account or a lane, for a reason that passes */
 } LaneLook;
 

@@ -51,7 +51,7 @@ use constant STRUCK_FILE => 'clari_export.fault_struck';
 
 # Of both servers. Their keys, demo-key and colleague-key, are two lanes; they belong to the same user of Clari, who sees
 # one list of jobs.
-my %OPTIONS = (quota_reserve => 0, submission_grace => '300 ms', poll_max_attempts => 50);
+my %OPTIONS = (quota_reserve => 0, submission_grace => '300 ms', poll_max_attempts => 500);
 
 my $CHECKOUT = dirname(dirname(dirname(abs_path(__FILE__))));
 my $installation;

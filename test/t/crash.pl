@@ -39,6 +39,8 @@ my @scenarios = (
 		rules => [ post_rule(status => 400, body => { code => 'export_monthly_quota_reached', message => 'Reached' }) ],
 	},
 	{ name => 'a quota reserve', quota_reserve => 5 },
+	# Polls are written every two seconds.
+	{ name => 'a job that takes its time', requests => [ $requests[0] ], config => { job => { duration_ms => 2500 } } },
 	{ name => 'a job that fails', config => { job => { outcome => 'FAILED' } }, errors => ['RC006'] },
 	{
 		name    => 'a refusal',

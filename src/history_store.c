@@ -28,6 +28,7 @@
 
 #include "core/forecast_text.h"
 #include "history_store.h"
+#include "plan.h"
 
 #define PART_INDEX		"clari_export_history_part_idx"
 #define NEW_ROWS		"new_rows"
@@ -63,7 +64,8 @@ struct HistoryStore
 {
 	const HistorySnapshot *snapshot;
 	MemoryContext context;
-	char	   *table;			/* with its schema, quoted */
+	const char *schema;			/* quoted */
+	char	   *table;			/* with its schema */
 	Oid			table_id;
 	Oid			part_index;
 	TupleDesc	description;
@@ -149,12 +151,11 @@ add_position(Statement *statement, const HistoryStore *store)
 	add(statement, INT8OID, Int64GetDatum(store->snapshot->request_id));
 }
 
-/* Execute a statement in which @ stands for clari_export_history; returns the number of rows. */
-static uint64
-execute(const HistoryStore *store, Statement *statement, const char *query)
+/* The statement in which @ stands for clari_export_history. */
+static char *
+complete(const HistoryStore *store, const char *query)
 {
 	StringInfoData text;
-	int			result;
 
 	initStringInfo(&text);
 	for (const char *c = query; *c != '\0'; c++)
@@ -164,11 +165,36 @@ execute(const HistoryStore *store, Statement *statement, const char *query)
 		else
 			appendStringInfoChar(&text, *c);
 	}
-	result = SPI_execute_with_args(text.data, statement->n, statement->types, statement->values,
-								   statement->nulls, false, 0);
+	return text.data;
+}
+
+/* What has no name cannot be prepared. */
+static int
+execute_once(const HistoryStore *store, Statement *statement, const char *query)
+{
+	return SPI_execute_with_args(complete(store, query), statement->n, statement->types, statement->values,
+								 statement->nulls, false, 0);
+}
+
+static int
+execute_prepared(const HistoryStore *store, Statement *statement, const char *name, const char *query)
+{
+	SPIPlanPtr	plan = plan_find(name, store->schema);
+
+	if (plan == NULL)
+		plan = plan_prepare(name, store->schema, complete(store, query), statement->n, statement->types);
+	return SPI_execute_plan(plan, statement->values, statement->nulls, false, 0);
+}
+
+/* Execute a statement, prepared under its name, or NULL; returns the number of rows. */
+static uint64
+execute(const HistoryStore *store, Statement *statement, const char *name, const char *query)
+{
+	int			result = name != NULL ? execute_prepared(store, statement, name, query) :
+		execute_once(store, statement, query);
+
 	if (result < 0)
-		elog(ERROR, "clari_export: \"%s\" failed: %s", text.data, SPI_result_code_string(result));
-	pfree(text.data);
+		elog(ERROR, "clari_export: \"%s\" failed: %s", query, SPI_result_code_string(result));
 	return SPI_processed;
 }
 
@@ -242,11 +268,11 @@ find_forecast(HistoryStore *store)
 	add(&statement, NAMEOID, DirectFunctionCall1(namein, CStringGetDatum(store->snapshot->server)));
 	add(&statement, OIDOID, ObjectIdGetDatum(store->snapshot->requested_by));
 	add_text(&statement, store->forecast_id);
-	if (execute(store, &statement,
+	if (execute(store, &statement, "history find forecast",
 				"UPDATE @_forecast SET changed_at = clock_timestamp() WHERE id ="
 				" (SELECT max(id) FROM @_forecast WHERE server = $1 AND requested_by = $2 AND forecast_id = $3)"
 				" RETURNING id") == 0)
-		execute(store, &statement,
+		execute(store, &statement, "history add forecast",
 				"INSERT INTO @_forecast (server, requested_by, forecast_id, changed_at)"
 				" VALUES ($1, $2, $3, clock_timestamp()) RETURNING id");
 	store->forecast = int_column(0, 1, 0);
@@ -258,7 +284,7 @@ has_snapshot(const HistoryStore *store)
 	Statement	statement = begin_statement(store);
 
 	add_position(&statement, store);
-	return execute(store, &statement, "SELECT FROM @_coverage"
+	return execute(store, &statement, "history has snapshot", "SELECT FROM @_coverage"
 				   " WHERE forecast = $1 AND exported_at = $2 AND request_id = $3") > 0;
 }
 
@@ -267,7 +293,8 @@ find_table(HistoryStore *store, Oid schema)
 {
 	Relation	table;
 
-	store->table = psprintf("%s.clari_export_history", quote_identifier(get_namespace_name(schema)));
+	store->schema = quote_identifier(get_namespace_name(schema));
+	store->table = psprintf("%s.clari_export_history", store->schema);
 	store->table_id = get_relname_relid("clari_export_history", schema);
 	store->part_index = get_relname_relid(PART_INDEX, schema);
 	table = table_open(store->table_id, RowExclusiveLock);
@@ -304,7 +331,7 @@ history_store_parts(HistoryStore *store, int *n)
 
 	add_text(&statement, store->scope_id);
 	add_text(&statement, store->currency);
-	*n = (int) execute(store, &statement, "SELECT id, time_period, time_frame_id, field_type FROM @_part"
+	*n = (int) execute(store, &statement, "history parts", "SELECT id, time_period, time_frame_id, field_type FROM @_part"
 					   " WHERE forecast = $1 AND scope_id = $2 AND currency = $3");
 	parts = palloc((Size) (*n + 1) * sizeof(StoredPart));
 	for (int i = 0; i < *n; i++)
@@ -328,7 +355,7 @@ history_store_add_part(HistoryStore *store, text *const names[3])
 	add_text(&statement, store->currency);
 	for (int name = 0; name < 3; name++)
 		add_text(&statement, names[name]);
-	execute(store, &statement,
+	execute(store, &statement, "history add part",
 			"INSERT INTO @_part (forecast, requested_by, scope_id, currency, time_period, time_frame_id, field_type)"
 			" VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id");
 	id = int_column(0, 1, 0);
@@ -349,7 +376,7 @@ history_store_has_later(HistoryStore *store)
 	Statement	statement = begin_statement(store);
 
 	add_position(&statement, store);
-	return execute(store, &statement, "SELECT FROM @_coverage WHERE" LATER " LIMIT 1") > 0;
+	return execute(store, &statement, "history has later", "SELECT FROM @_coverage WHERE" LATER " LIMIT 1") > 0;
 }
 
 TruncatedSnapshot *
@@ -359,7 +386,7 @@ history_store_truncated(HistoryStore *store, int *n)
 	TruncatedSnapshot *snapshots;
 
 	add_position(&statement, store);
-	*n = (int) execute(store, &statement, "SELECT exported_at, request_id, shown FROM @_coverage"
+	*n = (int) execute(store, &statement, "history truncated", "SELECT exported_at, request_id, shown FROM @_coverage"
 					   " WHERE" LATER " AND shown IS NOT NULL ORDER BY exported_at, request_id");
 	snapshots = palloc((Size) (*n + 1) * sizeof(TruncatedSnapshot));
 	for (int i = 0; i < *n; i++)
@@ -384,7 +411,7 @@ history_store_next(HistoryStore *store, int32 part_id)
 
 	add_position(&statement, store);
 	add(&statement, INT4OID, Int32GetDatum(part_id));
-	if (execute(store, &statement, "SELECT exported_at, request_id FROM @_coverage"
+	if (execute(store, &statement, "history next", "SELECT exported_at, request_id FROM @_coverage"
 				" WHERE" LATER " AND shown IS NULL AND $4 = ANY (parts) ORDER BY exported_at, request_id LIMIT 1") > 0)
 		next = position_column(0, 1);
 	SPI_freetuptable(SPI_tuptable);
@@ -465,7 +492,7 @@ insert_new_rows(HistoryStore *store)
 	relation->reldata = store->new_rows;
 	if (SPI_register_relation(relation) != SPI_OK_REL_REGISTER)
 		elog(ERROR, "SPI_register_relation failed");
-	execute(store, &statement, "INSERT INTO @ SELECT * FROM " NEW_ROWS);
+	execute(store, &statement, NULL, "INSERT INTO @ SELECT * FROM " NEW_ROWS);
 	SPI_unregister_relation(NEW_ROWS);
 	tuplestore_end(store->new_rows);
 	store->n_new_rows = 0;
@@ -621,13 +648,13 @@ write_time_frames(HistoryStore *store)
 	add(&statement, OIDOID, ObjectIdGetDatum(store->snapshot->requested_by));
 	add_text(&statement, store->scope_id);
 	add_text(&statement, store->currency);
-	execute(store, &statement,
+	execute(store, &statement, "history add time frames",
 			"INSERT INTO @_part (forecast, requested_by, scope_id, currency, time_period, time_frame_id)"
 			" SELECT DISTINCT $1, $5::regrole, $6, $7, nullif(f.period, ''), f.id"
 			" FROM unnest($2, $3) AS f (period, id)"
 			" WHERE NOT EXISTS (SELECT FROM @_part p WHERE p.forecast = $1 AND p.time_frame_id = f.id"
 			"  AND coalesce(p.time_period, '') = f.period)");
-	execute(store, &statement,
+	execute(store, &statement, "history write week starts",
 			"UPDATE @_part p SET week_start = f.start"
 			" FROM (SELECT period, id, min(start) AS start FROM unnest($2, $3, $4) AS f (period, id, start)"
 			"  GROUP BY period, id) f"
@@ -644,7 +671,7 @@ read_time_frames(HistoryStore *store)
 	uint64		n;
 
 	add_time_frames(&statement, store->time_frames.items, store->time_frames.n, false);
-	n = execute(store, &statement,
+	n = execute(store, &statement, "history read time frames",
 				"SELECT coalesce(time_period, ''), time_frame_id, min(week_start),"
 				" CASE WHEN min(week) = max(week) AND count(week) = count(*) THEN min(week) END"
 				" FROM @_part WHERE forecast = $1 AND time_frame_id IS NOT NULL"
@@ -737,7 +764,7 @@ write_weeks(HistoryStore *store)
 	if (renumbered.n == 0)
 		return;
 	add_time_frames(&statement, renumbered.items, renumbered.n, true);
-	execute(store, &statement,
+	execute(store, &statement, "history write weeks",
 			"UPDATE @_part p SET week = f.week FROM unnest($2, $3, $4) AS f (period, id, week)"
 			" WHERE p.forecast = $1 AND p.time_frame_id = f.id AND coalesce(p.time_period, '') = f.period"
 			" AND p.week IS DISTINCT FROM f.week");
@@ -774,7 +801,7 @@ add_rows(Statement *statement, const RowList *list, bool with_positions)
 
 /* Execute a statement on rows: $1 and $2 are the snapshot's position, $3 the rows. */
 static void
-change_rows(const HistoryStore *store, const RowList *list, const char *query)
+change_rows(const HistoryStore *store, const RowList *list, const char *name, const char *query)
 {
 	Statement	statement = {0};
 
@@ -782,7 +809,7 @@ change_rows(const HistoryStore *store, const RowList *list, const char *query)
 		return;
 	add_position(&statement, store);
 	add_rows(&statement, list, false);
-	execute(store, &statement, query);
+	execute(store, &statement, name, query);
 }
 
 #define SHOWN_COLUMNS \
@@ -800,16 +827,16 @@ write_changes(HistoryStore *store)
 	if (store->continued.n > 0)
 	{
 		add_rows(&statement, &store->continued, true);
-		execute(store, &statement,
+		execute(store, &statement, "history continue rows",
 				"INSERT INTO @ (" SHOWN_COLUMNS ", valid_from, valid_to, request_id, closed_by, part_id)"
 				" SELECT " SHOWN_COLUMNS ", c.at, h.valid_to, c.by, h.closed_by, h.part_id"
 				" FROM @ h, unnest($1, $2, $3) AS c (place, at, by) WHERE h.ctid = c.place");
 	}
-	change_rows(store, &store->ended,
+	change_rows(store, &store->ended, "history end rows",
 				"UPDATE @ h SET valid_to = $1, closed_by = $2 FROM unnest($3) AS c (place) WHERE h.ctid = c.place");
-	change_rows(store, &store->gone,
+	change_rows(store, &store->gone, "history remove rows",
 				"DELETE FROM @ h USING unnest($3) AS c (place) WHERE h.ctid = c.place");
-	change_rows(store, &store->begun_earlier,
+	change_rows(store, &store->begun_earlier, "history begin rows earlier",
 				"UPDATE @ h SET valid_from = $1, request_id = $2 FROM unnest($3) AS c (place) WHERE h.ctid = c.place");
 }
 
@@ -827,7 +854,7 @@ write_coverage(const HistoryStore *store, const int32 *parts, int n_parts, const
 	add(&statement, BYTEAOID, PointerGetDatum(cstring_to_text_with_len((const char *) keys, (int) size)));
 	if (keys == NULL)
 		statement.nulls[statement.n - 1] = 'n';
-	execute(store, &statement,
+	execute(store, &statement, "history write coverage",
 			"INSERT INTO @_coverage (forecast, exported_at, request_id, parts, shown) VALUES ($1, $2, $3, $4, $5)");
 }
 

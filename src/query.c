@@ -1,33 +1,17 @@
 /*
  * query.c
  *		Named SQL statements on the queue's tables, prepared once.
- *
- * Their plans are generic: what a queue's statements do is read through an
- * index, whatever the parameters are, and planning one costs as much as
- * executing it some ten times.
  */
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
 #include "common/int.h"
 #include "executor/spi.h"
-#include "nodes/parsenodes.h"
 #include "utils/builtins.h"
-#include "utils/hsearch.h"
 
+#include "plan.h"
 #include "query.h"
 #include "queue_transaction.h"
-
-#define MAX_NAME	32
-
-typedef struct PreparedQuery
-{
-	char		name[MAX_NAME]; /* the key */
-	SPIPlanPtr	plan;
-} PreparedQuery;
-
-static HTAB *prepared = NULL;
-static char prepared_in[2 * NAMEDATALEN + 3];	/* the schema that the plans name */
 
 /* ----------
  * Parameters
@@ -122,56 +106,13 @@ text_in_schema(const char *text)
 	return result.data;
 }
 
-static void
-forget_all(void)
-{
-	HASH_SEQ_STATUS all;
-	PreparedQuery *query;
-
-	hash_seq_init(&all, prepared);
-	while ((query = hash_seq_search(&all)) != NULL)
-		SPI_freeplan(query->plan);
-	hash_destroy(prepared);
-	prepared = NULL;
-}
-
-/* The statements prepared so far, in the schema at hand. */
-static HTAB *
-get_prepared(void)
-{
-	HASHCTL		control = {.keysize = MAX_NAME,.entrysize = sizeof(PreparedQuery)};
-
-	if (prepared != NULL && strcmp(prepared_in, queue_schema()) != 0)
-		forget_all();
-	if (prepared == NULL)
-		prepared = hash_create("clari_export queries", 64, &control, HASH_ELEM | HASH_STRINGS);
-	strlcpy(prepared_in, queue_schema(), sizeof(prepared_in));
-	return prepared;
-}
-
 static SPIPlanPtr
-prepare(QueueQuery *query, const char *text)
+prepare(QueueQuery *query, const char *name, const char *text)
 {
 	char	   *complete = text_in_schema(text);
-	SPIPlanPtr	plan = SPI_prepare_cursor(complete, query->n, query->types, CURSOR_OPT_GENERIC_PLAN);
+	SPIPlanPtr	plan = plan_prepare(name, queue_schema(), complete, query->n, query->types);
 
-	if (plan == NULL || SPI_keepplan(plan) != 0)
-		elog(ERROR, "clari_export: \"%s\" cannot be prepared: %s", complete, SPI_result_code_string(SPI_result));
 	pfree(complete);
-	return plan;
-}
-
-static SPIPlanPtr
-get_plan(QueueQuery *query, const char *name, const char *text)
-{
-	PreparedQuery *entry = hash_search(get_prepared(), name, HASH_FIND, NULL);
-	SPIPlanPtr	plan;
-
-	if (entry != NULL)
-		return entry->plan;
-	plan = prepare(query, text);
-	entry = hash_search(get_prepared(), name, HASH_ENTER, NULL);
-	entry->plan = plan;
 	return plan;
 }
 
@@ -179,8 +120,12 @@ uint64
 query_execute(QueueQuery *query, const char *name, const char *text)
 {
 	MemoryContext context = CurrentMemoryContext;
-	int			result = SPI_execute_plan(get_plan(query, name, text), query->values, query->nulls, false, 0);
+	SPIPlanPtr	plan = plan_find(name, queue_schema());
+	int			result;
 
+	if (plan == NULL)
+		plan = prepare(query, name, text);
+	result = SPI_execute_plan(plan, query->values, query->nulls, false, 0);
 	if (result < 0)
 		elog(ERROR, "clari_export: \"%s\" failed: %s", name, SPI_result_code_string(result));
 	MemoryContextSwitchTo(context);

@@ -16,6 +16,13 @@
 
 #define NOTIFY_CHANNEL	"clari_export"
 
+/*
+ * A condition on the state of requests that are sought by their ids. Written as
+ * it comes, it would imply the condition of an index of all those in such a
+ * state, which a plan made while they are few would go through.
+ */
+#define IN_STATE(states)	"CASE WHEN state IN (" states ") THEN true END"
+
 /* ----------
  * Looking
  * ----------
@@ -180,7 +187,7 @@ queue_make_ready(List *ids, List **owners)
 											  FLOAT8PASSBYVAL, TYPALIGN_DOUBLE)), false);
 	n_ready = query_execute(&query, "make ready",
 							"UPDATE @request@ SET ready = true WHERE id IN ("
-							" SELECT id FROM @request@ WHERE id = ANY ($1) AND state = 'queued'"
+							" SELECT id FROM @request@ WHERE id = ANY ($1) AND " IN_STATE("'queued'")
 							" FOR UPDATE SKIP LOCKED) RETURNING server, requested_by");
 	add_owners(owners, n_ready);
 	return n - (int) n_ready;
@@ -190,7 +197,7 @@ queue_make_ready(List *ids, List **owners)
 #define UPDATE_IN(states, assignments) \
 	states, \
 	"UPDATE @request@ SET " assignments " WHERE id = (" \
-	"SELECT id FROM @request@ WHERE id = $1 AND state IN (" states ") FOR UPDATE SKIP LOCKED)"
+	"SELECT id FROM @request@ WHERE id = $1 AND " IN_STATE(states) " FOR UPDATE SKIP LOCKED)"
 
 /* Execute an UPDATE_IN() of these states. */
 static QueueUpdate
@@ -390,7 +397,7 @@ queue_polled_together(QueuePoll *polls, int n)
 	note_updated(polls, n,
 				 query_execute(&query, "polled together",
 							   "WITH free AS MATERIALIZED ("
-							   " SELECT id FROM @request@ WHERE id = ANY ($1) AND state = 'running' FOR UPDATE SKIP LOCKED)"
+							   " SELECT id FROM @request@ WHERE id = ANY ($1) AND " IN_STATE("'running'") " FOR UPDATE SKIP LOCKED)"
 							   " UPDATE @request@ r SET polls = p.polls, next_poll_at = p.next_poll_at,"
 							   " server_start_time = p.server_start_time, server_end_time = p.server_end_time"
 							   " FROM free, unnest($1, $2, $3, $4, $5)"
@@ -614,7 +621,7 @@ queue_lock_to_cancel(int64 id)
 	QueueQuery	query = {0};
 
 	query_add_id(&query, id);
-	return query_execute(&query, "lock to cancel", "SELECT FROM @request@ WHERE id = $1 AND state IN ('queued', 'running')"
+	return query_execute(&query, "lock to cancel", "SELECT FROM @request@ WHERE id = $1 AND " IN_STATE("'queued', 'running'")
 				   " FOR UPDATE") > 0;
 }
 

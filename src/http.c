@@ -354,11 +354,15 @@ take_handle(void)
 	return n_kept_handles > 0 ? kept_handles[--n_kept_handles] : curl_easy_init();
 }
 
-/* A kept handle keeps its buffers; its connections are the multi handle's. */
+/*
+ * Give up a handle, or keep it: it keeps its buffers, its connections are the
+ * multi handle's. One that was stopped on its way is in a state of its own: of
+ * some of these, libcurl does not take the options of a new request.
+ */
 static void
-put_handle(CURL *easy)
+put_handle(CURL *easy, bool has_replied)
 {
-	if (n_kept_handles == KEPT_HANDLES)
+	if (!has_replied || n_kept_handles == KEPT_HANDLES)
 	{
 		curl_easy_cleanup(easy);
 		return;
@@ -749,7 +753,7 @@ transfer_free(Transfer *transfer)
 	if (transfer->easy != NULL)
 	{
 		curl_multi_remove_handle(multi, transfer->easy);
-		put_handle(transfer->easy);
+		put_handle(transfer->easy, transfer->finished && transfer->reply.delivery == DELIVERY_REPLIED);
 	}
 	forget_key(transfer);
 

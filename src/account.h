@@ -5,10 +5,10 @@
 #ifndef CLARI_ACCOUNT_H
 #define CLARI_ACCOUNT_H
 
+#include "account_options.h"
 #include "core/export.h"
 #include "core/lane_rules.h"
 
-#define FDW_NAME		"clari_export"
 #define DEFAULT_SERVER	"clari"
 #define LANE_KEY_SIZE	32
 
@@ -18,33 +18,14 @@ typedef struct Account
 	char	   *server_name;
 	Oid			role;			/* whose mapping it is */
 
-	/* server options; texts are NULL where they are not set */
-	char	   *base_url;		/* without a slash at the end */
-	char	   *ca_file;
-	char	   *proxy;
-	Duration	connect_timeout;
-	Duration	request_timeout;
-	Backoff		poll_backoff;
-	int			poll_max_attempts;
-	bool		adaptive_polling;
-	Duration	submit_interval;
-	int			max_requests_per_second;
-	int			max_concurrent_exports;
-	Duration	submission_grace;
-	int			quota_reserve;
-	bool		paused;
-	int64		max_result_size;
-	bool		keeps_history;
-
-	/* user mapping */
-	char	   *api_key_file;
-	char	   *api_key;		/* wiped out with the account's memory */
+	AccountOptions options;
 	uint8		lane_key[LANE_KEY_SIZE];	/* SHA-256 of host and api_key */
 } Account;
 
 /*
- * The account of a role on a server. Everything is allocated in the current
- * memory context.
+ * The account of a role on a server, its base_url without a slash at the end.
+ * Everything is allocated in the current memory context; the key is wiped out
+ * with it.
  *
  * Errors: 42704 no such server, or no mapping; 42501 no USAGE on the server;
  * 22023 and 58P01 for an api_key_file that cannot be used.

@@ -187,15 +187,15 @@ start_transfer(Task *task)
 	char		path[REQUEST_PATH_SIZE];
 	HttpRequest request = {
 		.method = request_method(kind),
-		.base_url = account->base_url,
+		.base_url = account->options.base_url,
 		.path = path,
-		.api_key = account->api_key,
-		.ca_file = account->ca_file,
-		.proxy = account->proxy,
-		.connect_timeout = account->connect_timeout,
-		.timeout = account->request_timeout,
+		.api_key = account->options.api_key,
+		.ca_file = account->options.ca_file,
+		.proxy = account->options.proxy,
+		.connect_timeout = account->options.connect_timeout,
+		.timeout = account->options.request_timeout,
 		.timeout_is_idle = kind == REQUEST_RESULT,
-		.max_reply_size = kind == REQUEST_RESULT ? account->max_result_size : (int64) request_reply_limit(kind),
+		.max_reply_size = kind == REQUEST_RESULT ? account->options.max_result_size : (int64) request_reply_limit(kind),
 		.max_refusal_size = REPLY_LIMIT,
 		.fresh_connection = kind == REQUEST_SUBMIT,
 		.owner = task,
@@ -447,7 +447,7 @@ settle_result(Task *task)
 static void
 clean_reply(const Task *task, RequestKind request, const Reply *reply)
 {
-	const char *key = task->account->api_key;
+	const char *key = task->account->options.api_key;
 
 	if (request != REQUEST_RESULT || reply->http_status != 200)
 		json_clean(unconstify(char *, reply->body), reply->body_size,

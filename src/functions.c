@@ -125,7 +125,7 @@ new_task(const char *server_name, Oid role)
 	task_scope_bind(task);
 	statement_find_schema();
 	task->account = account_load(server_name, role);
-	task->submit_interval = task->account->submit_interval;
+	task->submit_interval = task->account->options.submit_interval;
 	task->hooks = &waiting_hooks;
 	MemoryContextSwitchTo(old_context);
 	return task;

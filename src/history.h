@@ -9,22 +9,7 @@
 #ifndef CLARI_HISTORY_H
 #define CLARI_HISTORY_H
 
-#include "utils/jsonb.h"
-#include "utils/timestamp.h"
-
-typedef struct HistorySnapshot
-{
-	int64		request_id;
-	char	   *server;
-	Oid			requested_by;
-	char	   *forecast_id;
-	char	   *scope_id;		/* empty for none, as the currency */
-	char	   *currency;
-	char	   *time_period;	/* of rows that name none; NULL for none */
-	TimestampTz exported_at;
-	bool		truncated;
-	Jsonb	   *result;
-} HistorySnapshot;
+#include "history_snapshot.h"
 
 /*
  * Add a snapshot, inside a transaction of the tables' owner; the schema is

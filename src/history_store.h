@@ -11,7 +11,7 @@
 #include "storage/itemptr.h"
 #include "utils/date.h"
 
-#include "history.h"
+#include "history_snapshot.h"
 #include "history_values.h"
 
 /* A snapshot's place in the order. */

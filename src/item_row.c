@@ -178,7 +178,7 @@ write_result(RowWrite *row)
 		write_failure(row, failure);
 	else
 		row->update = queue_done(row->item->request_id, &task->export, result);
-	if (failure == NULL && row->update == QUEUE_UPDATED && task->account->keeps_history)
+	if (failure == NULL && row->update == QUEUE_UPDATED && task->account->options.keeps_history)
 		remember_snapshot(row->item->request_id, result);
 }
 

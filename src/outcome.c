@@ -108,11 +108,11 @@ without_key(char *text, const char *api_key)
 static void
 hide_key(Failure *failure, const Account *account)
 {
-	if (strlen(account->api_key) < SHORTEST_HIDDEN_KEY)
+	if (strlen(account->options.api_key) < SHORTEST_HIDDEN_KEY)
 		return;
-	failure->message = without_key(failure->message, account->api_key);
-	failure->detail = without_key(failure->detail, account->api_key);
-	failure->hint = without_key(failure->hint, account->api_key);
+	failure->message = without_key(failure->message, account->options.api_key);
+	failure->detail = without_key(failure->detail, account->options.api_key);
+	failure->hint = without_key(failure->hint, account->options.api_key);
 }
 
 /* How to get at a result that jsonb cannot hold. */
@@ -125,7 +125,7 @@ download_hint(const Task *task)
 		path[0] = '\0';
 	return psprintf("The result stays at Clari for about 30 days. Fetch it into a file with: "
 					"curl -H 'apikey: ...' %s",
-					statement_shell_word(psprintf("%s%s", task->account->base_url, path)));
+					statement_shell_word(psprintf("%s%s", task->account->options.base_url, path)));
 }
 
 static bool
@@ -280,7 +280,7 @@ bad_response(const Task *task)
 				return failure;
 			}
 			failure->detail = psprintf("It has more than the %lld bytes that option max_result_size allows.",
-									   (long long) account->max_result_size);
+									   (long long) account->options.max_result_size);
 			failure->hint = psprintf("Export less at once (typesToExport, scopeId, no includeHistorical), or: "
 									 "ALTER SERVER %s OPTIONS (ADD max_result_size '1GB');",
 									 quote_identifier(account->server_name));
@@ -303,7 +303,7 @@ static Failure *
 unavailable(const Task *task)
 {
 	Failure    *failure = failure_make(ERRCODE_CLARI_UNAVAILABLE, "Clari cannot be reached at %s",
-									   task->account->base_url);
+									   task->account->options.base_url);
 
 	failure->detail = network_words(task);
 	if (task->export.delivery == DELIVERY_NOT_TRUSTED)

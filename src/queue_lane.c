@@ -11,6 +11,7 @@
 
 #include "claim.h"
 #include "clock.h"
+#include "items.h"
 #include "log.h"
 #include "queue_lane.h"
 
@@ -526,7 +527,7 @@ next_request(QueueLane *lane, bool *passed_by)
 		const LaneOwner *owner = dlist_container(LaneOwner, node, iter.cur);
 		Claim		claim;
 
-		if (owner->account->paused || !claim_first(&owner->owner, is_claimed, passed_by, &claim))
+		if (owner->account->options.paused || !claim_first(&owner->owner, is_claimed, passed_by, &claim))
 			continue;
 		if (OidIsValid(best_role) && !goes_before(lane, owner->owner.role, &claim, best_role, &best))
 			continue;
@@ -571,7 +572,7 @@ report_pauses(QueueLane *lane)
 		Claim		claim;
 		Request    *request;
 
-		if (!owner->account->paused || !claim_first(&owner->owner, is_claimed, NULL, &claim))
+		if (!owner->account->options.paused || !claim_first(&owner->owner, is_claimed, NULL, &claim))
 			continue;
 		request = queue_find(claim.id, &(bool) {false});
 		if (request != NULL && (request->hold_reason == NULL || strcmp(request->hold_reason, paused) != 0))
@@ -589,7 +590,7 @@ forget_holds(QueueLane *lane)
 	{
 		const LaneOwner *owner = dlist_container(LaneOwner, node, iter.cur);
 
-		if (!owner->account->paused)
+		if (!owner->account->options.paused)
 			queue_lift_holds(&owner->owner);
 	}
 }

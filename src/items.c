@@ -1,8 +1,8 @@
 /*
- * item.c
- *		A request that is being worked on.
+ * items.c
+ *		The requests that are being worked on.
  *
- * Its task (engine.h) asks Clari, and what comes of it is written to the
+ * A task (engine.h) asks Clari for each, and what comes of it is written to the
  * request's row, in a transaction that is over before the next request to
  * Clari goes out. The order in which a submission is written is what makes it
  * happen once:
@@ -16,8 +16,8 @@
 
 #include "clock.h"
 #include "fault.h"
-#include "item.h"
 #include "item_row.h"
+#include "items.h"
 #include "log.h"
 #include "outcome.h"
 #include "stat.h"
@@ -316,11 +316,11 @@ make_task(const Request *request)
 	ExportRules rules;
 
 	task->account = account_load(request->server, request->requested_by);
-	task->submit_interval = task->account->submit_interval;
+	task->submit_interval = task->account->options.submit_interval;
 	task->hooks = &queue_hooks;
 	rules = account_export_rules(task->account);
 	rules.give_way = true;
-	rules.quota_reserve = task->account->quota_reserve;
+	rules.quota_reserve = task->account->options.quota_reserve;
 	submission_prepare(task, goal_of(request), &rules, &submission);
 	restore_progress(&task->export, request);
 	MemoryContextSwitchTo(old_context);
@@ -343,7 +343,7 @@ start_item(void *arg)
 	item->job_is_stored = request->job_id != NULL;
 	item->shows_hold = request->hold_reason != NULL;
 	task->owner = item;
-	engine_add(task, first_request_at(request, task->account->poll_backoff.max));
+	engine_add(task, first_request_at(request, task->account->options.poll_backoff.max));
 	item_insert(item);
 	MemoryContextSetParent(task->context, items_context);
 }

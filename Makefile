@@ -12,7 +12,7 @@
 EXTENSION = clari_export
 DATA = src/clari_export--1.0.sql
 MODULE_big = clari_export
-OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/core/*.c)))
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
 
 # pg_regress starts a server of its own, as the TAP tests do.
 REGRESS_OPTS = --temp-instance=tmp_instance --encoding=UTF8 --no-locale
@@ -68,7 +68,7 @@ PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
 # Every object depends on every header: there are few, and all are small.
-$(OBJS): $(wildcard src/*.h src/core/*.h)
+$(OBJS): $(wildcard src/*.h src/*/*.h)
 
 # What the TAP tests and the demonstration stand on: slow names, a fast clock, and certificates.
 STAGE = build/stage/slow_names.so build/stage/fast_clock.so build/stage/server.pem

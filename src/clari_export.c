@@ -8,13 +8,13 @@
 #include "miscadmin.h"
 #include "storage/ipc.h"
 
+#include "clari/lane.h"
+#include "clari/secret_statements.h"
+#include "clari/stat.h"
 #include "fault.h"
-#include "lane.h"
-#include "secret_statements.h"
+#include "queue/wake.h"
+#include "queue/worker.h"
 #include "settings.h"
-#include "stat.h"
-#include "wake.h"
-#include "worker.h"
 
 PG_MODULE_MAGIC;
 

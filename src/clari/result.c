@@ -1,0 +1,217 @@
+/*
+ * result.c
+ *		A reply's body as jsonb.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "clari/result.h"
+#include "core/json.h"
+#include "jsonb_reader.h"
+#include "value.h"
+
+#define BYTE_ORDER_MARK	"\xEF\xBB\xBF"
+
+/* ----------
+ * Text to jsonb
+ * ----------
+ */
+
+/* JSON between systems is UTF-8 (RFC 8259); verify it, and convert it. */
+static Jsonb *
+parse_body(const Reply *reply)
+{
+	const char *body = reply->body;
+	char	   *text;
+
+	if (reply->body_size > MaxAllocSize - 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("a text of %zu bytes is too large", reply->body_size)));
+	if (strlen(reply->body) != reply->body_size)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+				 errmsg("the reply contains a zero byte")));
+	if (strncmp(body, BYTE_ORDER_MARK, strlen(BYTE_ORDER_MARK)) == 0)
+		body += strlen(BYTE_ORDER_MARK);
+	text = pg_any_to_server(body, (int) strlen(body), PG_UTF8);
+	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
+}
+
+static bool
+is_error_of_the_data(int sqlstate)
+{
+	int			category = ERRCODE_TO_CATEGORY(sqlstate);
+
+	return category == ERRCODE_DATA_EXCEPTION || category == ERRCODE_PROGRAM_LIMIT_EXCEEDED ||
+		sqlstate == ERRCODE_INTERNAL_ERROR ||
+		sqlstate == ERRCODE_FEATURE_NOT_SUPPORTED;	/* an escape in SQL_ASCII */
+}
+
+static Failure *
+not_storable(const ErrorData *error)
+{
+	Failure    *failure = failure_make(ERRCODE_CLARI_BAD_RESPONSE,
+									   "the reply from Clari cannot be stored as jsonb");
+
+	failure->detail = error->detail != NULL ?
+		psprintf("%s: %s", error->message, error->detail) : psprintf("%s.", error->message);
+	/* What palloc refuses is an internal error: an array of too many values. */
+	if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_PROGRAM_LIMIT_EXCEEDED ||
+		error->sqlerrcode == ERRCODE_INTERNAL_ERROR)
+		failure->hint = pstrdup("Export less at once: name fewer typesToExport, a scopeId, or leave out includeHistorical.");
+	failure->never_fits = error->sqlerrcode != ERRCODE_INVALID_TEXT_REPRESENTATION;
+	return failure;
+}
+
+static Jsonb *
+copy_jsonb(const Jsonb *jsonb)
+{
+	return memcpy(palloc(VARSIZE(jsonb)), jsonb, VARSIZE(jsonb));
+}
+
+/* Parsing takes many times the text, and is forgotten at once. */
+Jsonb *
+result_to_jsonb(const Reply *reply, Failure **failure)
+{
+	MemoryContext context = CurrentMemoryContext;
+	MemoryContext parsing = AllocSetContextCreate(context, "clari_export parsing", ALLOCSET_DEFAULT_SIZES);
+	Jsonb	   *volatile result = NULL;
+
+	*failure = NULL;
+	PG_TRY();
+	{
+		Jsonb	   *parsed;
+
+		MemoryContextSwitchTo(parsing);
+		parsed = parse_body(reply);
+		MemoryContextSwitchTo(context);
+		result = copy_jsonb(parsed);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		if (!is_error_of_the_data(error->sqlerrcode))
+		{
+			MemoryContextDelete(parsing);
+			PG_RE_THROW();
+		}
+		FlushErrorState();
+		*failure = not_storable(error);
+	}
+	PG_END_TRY();
+	MemoryContextDelete(parsing);
+	return result;
+}
+
+/* ----------
+ * Jobs
+ * ----------
+ */
+
+Jsonb *
+result_unwrap_job(Jsonb *job)
+{
+	JsonbValue	inner;
+
+	if (!jsonb_member(&job->root, "job", &inner) || !jsonb_is_container(&inner) ||
+		!JsonContainerIsObject(inner.val.binary.data))
+		return job;
+	return JsonbValueToJsonb(&inner);
+}
+
+/* ----------
+ * What is a result
+ * ----------
+ */
+
+/* Whether a value is an array of objects and of nothing else. */
+static bool
+is_array_of_objects(JsonbContainer *array)
+{
+	JsonbIterator *iterator;
+	JsonbIteratorToken token;
+	JsonbValue	element;
+
+	if (!JsonContainerIsArray(array) || JsonContainerIsScalar(array))
+		return false;
+	iterator = JsonbIteratorInit(array);
+	while ((token = JsonbIteratorNext(&iterator, &element, true)) != WJB_DONE)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (token == WJB_ELEM && (element.type != jbvBinary || !JsonContainerIsObject(element.val.binary.data)))
+			return false;
+	}
+	return true;
+}
+
+static bool
+is_result_of_kind(JsonbContainer *result, ExportKind kind)
+{
+	switch (kind)
+	{
+		case EXPORT_ACTIVITY:
+			return jsonb_member_array(result, "activities") != NULL;
+		case EXPORT_AUDIT_EVENTS:
+			return jsonb_member_array(result, "items") != NULL;
+		default:
+			return jsonb_member_array(result, "entries") != NULL || is_array_of_objects(result);
+	}
+}
+
+bool
+result_is_forecast(Jsonb *result)
+{
+	return is_result_of_kind(&result->root, EXPORT_FORECAST);
+}
+
+/* A job that is known by its id alone may be of any kind. */
+static bool
+is_result(JsonbContainer *result, const Export *export)
+{
+	if (export->goal != GOAL_RESULT)
+		return is_result_of_kind(result, export->kind);
+	return is_result_of_kind(result, EXPORT_FORECAST) || is_result_of_kind(result, EXPORT_ACTIVITY) ||
+		is_result_of_kind(result, EXPORT_AUDIT_EVENTS);
+}
+
+static Failure *
+wrong_shape(const Reply *reply)
+{
+	Failure    *failure = failure_make(ERRCODE_CLARI_BAD_RESPONSE,
+									   "the reply from Clari is not the result of an export");
+	ClariError	words;
+
+	reply_error(reply->body, reply->body_size, &words);
+	failure->detail = words.code[0] != '\0' || words.message[0] != '\0' ?
+		psprintf("It says: %s %s", text_from_clari(words.code), text_from_clari(words.message)) :
+		pstrdup("It has neither entries, activities or items, nor rows.");
+	return failure;
+}
+
+ResultReading
+result_read(const Export *export, const Reply *reply, Jsonb **result, Failure **failure)
+{
+	Json		json;
+
+	*result = result_to_jsonb(reply, failure);
+	if (*failure != NULL && !(*failure)->never_fits && !json_read(reply->body, reply->body_size, &json))
+		return RESULT_UNREADABLE;
+	if (*failure != NULL)
+	{
+		(*failure)->never_fits = true;
+		return RESULT_NOT_STORABLE;
+	}
+	if (is_result(&(*result)->root, export))
+		return RESULT_GOOD;
+	*failure = wrong_shape(reply);
+	return RESULT_WRONG_SHAPE;
+}

@@ -203,11 +203,11 @@ check_steady(double per_second, double burst, int names_time, int at_once)
 	Tally		tally;
 
 	send_for(&traffic, &now, SECONDS(900));
-	tally = send_for(&traffic, &now, SECONDS(4 * 3600));
+	tally = send_for(&traffic, &now, SECONDS(3600));
 	assert_true(share_refused(tally) < 0.1);
 	/* One at a time cannot be faster than its replies. */
 	if (at_once > 1 || per_second < 5)
-		assert_true(tally.answered > 0.7 * 4 * 3600 * per_second);
+		assert_true(tally.answered > 0.7 * 3600 * per_second);
 }
 
 static void
@@ -235,7 +235,7 @@ check_bursts(double per_second, double gateway_burst, int names_time, int burst,
 	Tally		tally;
 
 	send_for(&traffic, &now, SECONDS(3600));
-	tally = send_for(&traffic, &now, SECONDS(48 * 3600));
+	tally = send_for(&traffic, &now, SECONDS(12 * 3600));
 	assert_true(tally.answered > 0);
 	assert_true(share_refused(tally) < 0.1);
 }

@@ -852,6 +852,7 @@ FROM (
 		END AS waiting_for,
 		date_trunc('second', clock_timestamp() - coalesce(r.submitted_at, r.created_at)) AS elapsed,
 		CASE
+			WHEN r.state = 'queued' AND r.run_after > now() + interval '1000 years' THEN r.run_after
 			WHEN r.state = 'queued' THEN greatest(now(), r.run_after) + t.typical * r.turn
 			ELSE greatest(now(), r.submitted_at + t.typical)
 		END AS expected_end,

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "common/int.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -13,8 +14,13 @@
 Duration
 interval_duration(const Interval *interval)
 {
-	return interval->time +
-		(interval->day + (int64) interval->month * DAYS_PER_MONTH) * USECS_PER_DAY;
+	int64		days = interval->day + (int64) interval->month * DAYS_PER_MONTH;
+	Duration	duration;
+
+	if (pg_mul_s64_overflow(days, USECS_PER_DAY, &duration) ||
+		pg_add_s64_overflow(duration, interval->time, &duration))
+		duration = (days < 0 || (days == 0 && interval->time < 0)) ? -DURATION_MAX : DURATION_MAX;
+	return Max(Min(duration, DURATION_MAX), -DURATION_MAX);
 }
 
 /* interval_in() raises an error on bad input; here it only returns false. */

@@ -9,7 +9,10 @@
 
 #include "core/instant.h"
 
-/* An interval in microseconds, a month counted as 30 days. */
+/*
+ * An interval in microseconds, a month counted as 30 days; no longer than
+ * DURATION_MAX, forwards or backwards.
+ */
 extern Duration interval_duration(const Interval *interval);
 
 /* Read an interval such as '5 s' into *duration; false if it is not one. */

@@ -44,6 +44,7 @@
 #define KEPT_CONNECTIONS	16
 #define KEPT_HANDLES		16
 #define FIRST_BODY_SIZE		8192
+#define MOST_RESERVED		(1024 * 1024)
 #define LONGEST_SLEEP		SECONDS(3600)	/* of one system call */
 #define EVENTS_AT_ONCE		16
 #define ROUNDS_OF_EVENTS	256
@@ -63,7 +64,7 @@ struct Transfer
 	pairingheap_node by_deadline;	/* in running, until it ends */
 	CURL	   *easy;
 	struct curl_slist *headers;
-	char		error[CURL_ERROR_SIZE];
+	char		error[TRANSFER_ERROR_SIZE];
 
 	char	   *body;			/* malloc'd, NUL-terminated once finished */
 	size_t		body_size;
@@ -90,6 +91,8 @@ struct Transfer
 	bool		finished;
 	Reply		reply;
 };
+
+StaticAssertDecl(TRANSFER_ERROR_SIZE >= CURL_ERROR_SIZE, "libcurl writes so much");
 
 static CURLM *multi = NULL;
 static int	compare_deadlines(const pairingheap_node *a, const pairingheap_node *b, void *arg);
@@ -197,14 +200,14 @@ close_socket_callback(void *context pg_attribute_unused(), curl_socket_t fd)
 	return close(fd);
 }
 
+/* What is announced may not come. */
 static size_t
 first_size(Transfer *transfer)
 {
 	curl_off_t	announced = -1;
 
 	curl_easy_getinfo(transfer->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &announced);
-	if (announced > (curl_off_t) transfer->max_size)
-		announced = (curl_off_t) transfer->max_size;
+	announced = Min(announced, MOST_RESERVED);
 	return Max((size_t) Max(announced, 0) + 1, (size_t) FIRST_BODY_SIZE);
 }
 
@@ -603,7 +606,7 @@ end_transfer(Transfer *transfer, CURLcode code)
 	reply->retry_after = read_retry_after(transfer->easy);
 	reply->date = read_date(transfer->easy);
 	if (transfer->error[0] == '\0')
-		strlcpy(transfer->error, curl_easy_strerror(code), CURL_ERROR_SIZE);
+		strlcpy(transfer->error, curl_easy_strerror(code), TRANSFER_ERROR_SIZE);
 	transfer->finished = true;
 	forget_pause(transfer);
 	pairingheap_remove(&running, &transfer->by_deadline);
@@ -712,7 +715,7 @@ expire(Transfer *transfer, Instant now)
 		return false;
 	}
 	curl_multi_remove_handle(multi, transfer->easy);
-	snprintf(transfer->error, CURL_ERROR_SIZE, "no reply within %.3f s",
+	snprintf(transfer->error, TRANSFER_ERROR_SIZE, "no reply within %.3f s",
 			 (double) (now < transfer->last_deadline ? transfer->timeout : LONGEST_TRANSFER) / SECONDS(1));
 	end_transfer(transfer, CURLE_OPERATION_TIMEDOUT);
 	return true;

@@ -56,7 +56,11 @@ extern void transfer_forget_body(Transfer *transfer);
 /* There is room: let go on what waits for some. */
 extern void transfers_resume(void);
 
-/* libcurl's words for a transfer that did not bring a reply. */
+/*
+ * libcurl's words for a transfer that did not bring a reply: of less than
+ * TRANSFER_ERROR_SIZE bytes, which may be any.
+ */
+#define TRANSFER_ERROR_SIZE	256
 extern const char *transfer_error(const Transfer *transfer);
 
 /* Whether any transfer of this process has not ended. */

@@ -10,6 +10,7 @@
 
 #include "clari/outcome.h"
 #include "clari/result_period.h"
+#include "core/utf8.h"
 #include "statement.h"
 #include "value.h"
 
@@ -35,10 +36,13 @@ static char *
 network_words(const Task *task)
 {
 	const Export *export = &task->export;
+	char		words[TRANSFER_ERROR_SIZE];
 
 	if (export->delivery == DELIVERY_REPLIED)
 		return clari_words(export);
-	return psprintf("%s.", transfer_error(task->transfer));
+	/* libcurl repeats what a certificate says. */
+	utf8_show(transfer_error(task->transfer), words, sizeof(words));
+	return psprintf("%s.", text_from_clari(words));
 }
 
 /* The server's name as an argument, where it is not the default. */

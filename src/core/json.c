@@ -6,9 +6,9 @@
 
 #include <string.h>
 
+#include "core/utf8.h"
+
 #define BYTE_ORDER_MARK		"\xEF\xBB\xBF"
-#define NOT_A_CHARACTER		UINT32_MAX
-#define LAST_CHARACTER		0x10FFFF
 
 /* Members that are looked for have shorter names. */
 #define NAME_SIZE			64
@@ -301,44 +301,6 @@ json_read(const char *text, size_t size, Json *value)
  * ----------
  */
 
-/* The length of a UTF-8 sequence by its first byte; 0 for none. */
-static size_t
-utf8_length(unsigned char first)
-{
-	if (first < 0x80)
-		return 1;
-	if (first >= 0xC2 && first <= 0xDF)
-		return 2;
-	if (first >= 0xE0 && first <= 0xEF)
-		return 3;
-	return first >= 0xF0 && first <= 0xF4 ? 4 : 0;
-}
-
-/* Read a character of UTF-8; a byte that belongs to none is not a character. */
-static uint32_t
-read_utf8(Scanner *scanner)
-{
-	static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
-	unsigned char first = (unsigned char) *scanner->at++;
-	size_t		length = utf8_length(first);
-	uint32_t	c = length < 2 ? first : first & (0xFFu >> (length + 1));
-
-	if (length == 0 || length - 1 > (size_t) (scanner->end - scanner->at))
-		return NOT_A_CHARACTER;
-	for (size_t i = 0; i + 1 < length; i++)
-	{
-		unsigned char next = (unsigned char) scanner->at[i];
-
-		if ((next & 0xC0) != 0x80)
-			return NOT_A_CHARACTER;
-		c = c << 6 | (next & 0x3F);
-	}
-	if (c < smallest[length] || c > LAST_CHARACTER || (c >= 0xD800 && c <= 0xDFFF))
-		return NOT_A_CHARACTER;
-	scanner->at += length - 1;
-	return c;
-}
-
 /* Four hexadecimal digits; not a character where there are fewer. */
 static uint32_t
 read_hex(Scanner *scanner)
@@ -348,7 +310,7 @@ read_hex(Scanner *scanner)
 	for (int i = 0; i < 4; i++)
 	{
 		if (hex_digit(peek(scanner)) < 0)
-			return NOT_A_CHARACTER;
+			return UTF8_NONE;
 		c = c << 4 | (uint32_t) hex_digit(*scanner->at++);
 	}
 	return c;
@@ -365,10 +327,10 @@ read_unicode_escape(Scanner *scanner)
 	if (c < 0xD800 || c > 0xDFFF)
 		return c;
 	if (c >= 0xDC00 || !skip_word(&second, "\\u"))
-		return NOT_A_CHARACTER;
+		return UTF8_NONE;
 	low = read_hex(&second);
 	if (low < 0xDC00 || low > 0xDFFF)
-		return NOT_A_CHARACTER;
+		return UTF8_NONE;
 	*scanner = second;
 	return 0x10000 + ((c - 0xD800) << 10) + (low - 0xDC00);
 }
@@ -380,9 +342,9 @@ read_character(Scanner *scanner)
 	char		escaped;
 
 	if (!skip(scanner, '\\'))
-		return read_utf8(scanner);
+		return utf8_read(&scanner->at, scanner->end);
 	if (at_end(scanner))
-		return NOT_A_CHARACTER;
+		return UTF8_NONE;
 	escaped = *scanner->at++;
 	switch (escaped)
 	{
@@ -403,54 +365,8 @@ read_character(Scanner *scanner)
 		case '/':
 			return (unsigned char) escaped;
 		default:
-			return NOT_A_CHARACTER;
+			return UTF8_NONE;
 	}
-}
-
-/* Whether a character is not seen, but does something to a terminal or a log. */
-static bool
-acts_unseen(uint32_t c)
-{
-	return c < 0x20 || (c >= 0x7F && c <= 0x9F) ||
-		c == 0x061C || c == 0x200E || c == 0x200F ||	/* marks of direction */
-		(c >= 0x2028 && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069) ||
-		c == 0xFEFF;
-}
-
-static uint32_t
-shown_character(uint32_t c)
-{
-	if (c == '\t' || c == '\n' || c == '\r')
-		return ' ';
-	return c == NOT_A_CHARACTER || acts_unseen(c) ? '?' : c;
-}
-
-static size_t
-write_utf8(uint32_t c, char out[4])
-{
-	if (c < 0x80)
-	{
-		out[0] = (char) c;
-		return 1;
-	}
-	if (c < 0x800)
-	{
-		out[0] = (char) (0xC0 | c >> 6);
-		out[1] = (char) (0x80 | (c & 0x3F));
-		return 2;
-	}
-	if (c < 0x10000)
-	{
-		out[0] = (char) (0xE0 | c >> 12);
-		out[1] = (char) (0x80 | (c >> 6 & 0x3F));
-		out[2] = (char) (0x80 | (c & 0x3F));
-		return 3;
-	}
-	out[0] = (char) (0xF0 | c >> 18);
-	out[1] = (char) (0x80 | (c >> 12 & 0x3F));
-	out[2] = (char) (0x80 | (c >> 6 & 0x3F));
-	out[3] = (char) (0x80 | (c & 0x3F));
-	return 4;
 }
 
 /* ----------
@@ -503,7 +419,7 @@ json_text(Json string, char *out, size_t size)
 	while (!at_end(&scanner))
 	{
 		char		bytes[4];
-		size_t		length = write_utf8(shown_character(read_character(&scanner)), bytes);
+		size_t		length = utf8_write(utf8_shown(read_character(&scanner)), bytes);
 
 		if (used + length >= size)
 		{
@@ -644,7 +560,7 @@ skip_secret(Scanner *scanner, const char *secret)
 	Scanner		expected = {secret, secret + strlen(secret)};
 
 	while (!at_end(&expected))
-		if (at_end(&text) || *text.at == '"' || read_character(&text) != read_utf8(&expected))
+		if (at_end(&text) || *text.at == '"' || read_character(&text) != utf8_read(&expected.at, expected.end))
 			return false;
 	*scanner = text;
 	return true;
@@ -671,10 +587,10 @@ clean_character(Scanner *scanner)
 	bool		is_escape = *start == '\\';
 	uint32_t	c = read_character(scanner);
 
-	if (is_escape && (c == 0 || c == NOT_A_CHARACTER) && scanner->at - start == 6)
+	if (is_escape && (c == 0 || c == UTF8_NONE) && scanner->at - start == 6)
 		memcpy(writable(start), "\\u003f", 6);
-	else if (!is_escape && (c == NOT_A_CHARACTER || c < 0x20))
-		overwrite(start, scanner, (char) shown_character(c));
+	else if (!is_escape && (c == UTF8_NONE || c < 0x20))
+		overwrite(start, scanner, (char) utf8_shown(c));
 }
 
 /* Clean the inside of a string, up to its closing quote. */

@@ -75,7 +75,7 @@ deadline_arg(FunctionCallInfo fcinfo, int n)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("max_runtime must not be negative")));
-	return clock_now() + instant_earlier(runtime, DURATION_MAX);
+	return clock_now() + runtime;
 }
 
 static int

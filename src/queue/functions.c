@@ -419,7 +419,7 @@ clari_export_wait(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	id = PG_GETARG_INT64(0);
 	if (!PG_ARGISNULL(1))
-		deadline = clock_now() + instant_earlier(interval_duration(PG_GETARG_INTERVAL_P(1)), DURATION_MAX);
+		deadline = clock_now() + interval_duration(PG_GETARG_INTERVAL_P(1));
 	require_fresh_snapshots("clari_export_wait()");
 	request = wait_for_end(id, deadline);
 	if (!is_in(request, "done"))

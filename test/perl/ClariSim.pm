@@ -54,7 +54,7 @@ my $SERVER = File::Spec->catfile($TESTS, 'clari_sim');
 
 # What "make stage" has made; see test/stage.
 my $STAGE = File::Spec->catfile($ENV{TESTDIR} || dirname($TESTS), 'build', 'stage');
-my %CERTIFICATES = (1 => 'server', wrong_name => 'wrong_name');
+my %CERTIFICATES = (1 => 'server', map { $_ => $_ } qw(wrong_name odd_name));
 my @SERVER_FILTERS = qw(key method path job_id);
 my $JSON = JSON::PP->new->utf8->canonical->allow_nonref;
 
@@ -63,7 +63,7 @@ my $JSON = JSON::PP->new->utf8->canonical->allow_nonref;
 =head2 ClariSim->start(%options)
 
 C<config>: settings over the server's defaults. C<tls>: 1 for a certificate of clari.test, localhost and
-127.0.0.1, or 'wrong_name' for one of another host; both are signed by an authority made for the tests. C<log>:
+127.0.0.1, 'wrong_name' for one of another host, or 'odd_name' for one of no host at all; all are signed by an authority made for the tests. C<log>:
 a file that receives every request as a line of JSON. C<python>: the interpreter, default python3.
 
 =cut
@@ -91,7 +91,7 @@ sub _arguments
 		'--control-port-file' => $self->_file('control_port'));
 	push @arguments, '--log' => $options->{log} if $options->{log};
 	return @arguments unless $options->{tls};
-	my $certificate = $CERTIFICATES{ $options->{tls} } or croak "tls: 1 or 'wrong_name', not '$options->{tls}'";
+	my $certificate = $CERTIFICATES{ $options->{tls} } or croak "tls: 1, 'wrong_name' or 'odd_name', not '$options->{tls}'";
 	return @arguments, '--tls-cert' => stage_file("$certificate.pem"), '--tls-key' => stage_file("$certificate.key");
 }
 

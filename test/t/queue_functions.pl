@@ -75,6 +75,9 @@ my $timeout = $session->fails("SELECT clari_export_wait($running, '20 ms')", 'RC
 like($timeout->{detail}, qr/running/,                             'which tells the state');
 like($timeout->{hint},   qr/SELECT public\.clari_export_wait\(${running}::bigint\)/, 'and how to go on');
 $session->fails("SELECT clari_export_wait($running, '0')", 'RC007', 'a wait that does not wait');
+$session->run(q{SET statement_timeout = '50 ms'});
+$session->fails("SELECT clari_export_wait($running, '$_')", '57014', "a wait for $_") for '300000 years', '178956970 years';
+$session->run('RESET statement_timeout');
 $session->fails('SELECT clari_export_wait(0)',             '42704', 'no such request');
 $other->send("SELECT clari_export_wait($running) ? 'entries'");
 await_wait($other);

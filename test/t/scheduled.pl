@@ -47,4 +47,12 @@ is($test->await_state('done', $id)->{state}, 'done', 'one after them gets its tu
 is($super->value(q{SELECT count(*) FROM clari_export_request WHERE state = 'queued'}), DUE, 'and they keep theirs');
 $other->run('ROLLBACK');
 
+# The ends of time.
+for my $time ('294276-12-31 23:59:59.999999+00', 'infinity', '4713-01-01 00:00:00+00 BC', '-infinity')
+{
+	$id = $session->value("INSERT INTO clari_export_request (forecast_id, run_after) VALUES ('net_arr', '$time') RETURNING id");
+	cmp_ok($super->value('SELECT count(expected_end) FROM clari_export_progress'), '>', 0, "progress shows one of $time, too");
+	$session->run("SELECT clari_export_cancel($id)");
+}
+
 done_testing();

@@ -76,6 +76,13 @@ $test->create_server('reverse', base_url => 'http://127.0.0.1:' . $wrong->port .
 my $reverse = $session->run(q{SELECT * FROM clari_export_limits('reverse')});
 like($reverse->{sqlstate}, qr/^RC00[289]$/, 'a server with TLS where none is expected');
 
+# What a certificate says is shown as text, whole characters of it, and a dump of it can be restored.
+my $odd = ClariSim->start(tls => 'odd_name');
+$test->create_server('odd', base_url => $odd->base_url, ca_file => $odd->ca_file, poll_max_attempts => 1);
+my $odd_error = $session->fails(q{SELECT * FROM clari_export_limits('odd')}, 'RC009', 'a certificate of an odd name');
+like($odd_error->{detail}, qr/name/, 'an odd name: the reason in DETAIL');
+unlike($odd_error->{detail}, qr/[\x00-\x1F\x7F]/, 'an odd name: no control characters');
+
 # ----------
 # Redirects
 # ----------

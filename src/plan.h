@@ -1,19 +1,26 @@
 /*
  * plan.h
- *		Plans of statements on the extension's tables, kept by name.
+ *		Statements on the extension's tables, and their plans, kept by name.
  */
 #ifndef CLARI_PLAN_H
 #define CLARI_PLAN_H
 
-#include "executor/spi.h"
+/* A statement's text in a schema, whose name is quoted. */
+typedef char *(*PlanText) (const char *text, const char *schema);
+
+typedef struct PlannedStatement
+{
+	const char *name;			/* means one text, and parameters of the same types; NULL: not kept */
+	const char *text;
+	PlanText	in_schema;
+	Oid			schema;			/* the extension's */
+} PlannedStatement;
 
 /*
- * The plan of the statement with this name, or NULL if it is not prepared yet.
- * schema is the extension's, as the statements name it.
+ * Execute a statement, with its plan kept under its name, in a connection of
+ * SPI. It goes to the extension's tables, whatever their schema's name is, was
+ * or becomes. Returns what SPI_execute_plan() does.
  */
-extern SPIPlanPtr plan_find(const char *name, const char *schema);
-
-/* Prepare it: a name means one text, and parameters of the same types. */
-extern SPIPlanPtr plan_prepare(const char *name, const char *schema, const char *text, int n, Oid *types);
+extern int	plan_execute(const PlannedStatement *statement, int n, Oid *types, Datum *values, const char *nulls);
 
 #endif							/* CLARI_PLAN_H */

@@ -81,9 +81,9 @@ query_add_milliseconds(QueueQuery *query, int64 milliseconds)
  * ----------
  */
 
-/* The statement as it is in the schema at hand. */
+/* A PlanText. */
 static char *
-text_in_schema(const char *text)
+in_schema(const char *text, const char *schema)
 {
 	StringInfoData result;
 
@@ -91,11 +91,11 @@ text_in_schema(const char *text)
 	for (const char *c = text; *c != '\0'; c++)
 	{
 		if (strncmp(c, "@request@", 9) == 0)
-			appendStringInfo(&result, "%s.clari_export_request", queue_schema());
+			appendStringInfo(&result, "%s.clari_export_request", schema);
 		else if (strncmp(c, "@snapshot@", 10) == 0)
-			appendStringInfo(&result, "%s.clari_export_snapshot", queue_schema());
+			appendStringInfo(&result, "%s.clari_export_snapshot", schema);
 		else if (strncmp(c, "@schema@", 8) == 0)
-			appendStringInfoString(&result, queue_schema());
+			appendStringInfoString(&result, schema);
 		else
 		{
 			appendStringInfoChar(&result, *c);
@@ -106,26 +106,13 @@ text_in_schema(const char *text)
 	return result.data;
 }
 
-static SPIPlanPtr
-prepare(QueueQuery *query, const char *name, const char *text)
-{
-	char	   *complete = text_in_schema(text);
-	SPIPlanPtr	plan = plan_prepare(name, queue_schema(), complete, query->n, query->types);
-
-	pfree(complete);
-	return plan;
-}
-
 uint64
 query_execute(QueueQuery *query, const char *name, const char *text)
 {
 	MemoryContext context = CurrentMemoryContext;
-	SPIPlanPtr	plan = plan_find(name, queue_schema());
-	int			result;
+	PlannedStatement statement = {name, text, in_schema, queue_schema_id()};
+	int			result = plan_execute(&statement, query->n, query->types, query->values, query->nulls);
 
-	if (plan == NULL)
-		plan = prepare(query, name, text);
-	result = SPI_execute_plan(plan, query->values, query->nulls, false, 0);
 	if (result < 0)
 		elog(ERROR, "clari_export: \"%s\" failed: %s", name, SPI_result_code_string(result));
 	MemoryContextSwitchTo(context);

@@ -18,6 +18,7 @@
 #include "queue/queue.h"
 #include "queue/remember.h"
 #include "rows/history.h"
+#include "statement.h"
 
 /* How long the worker waits for somebody else's snapshot of the same forecast; others wait for the worker. */
 #define LOCK_TIMEOUT	"1s"
@@ -62,8 +63,8 @@ remember_snapshot(int64 request_id, Jsonb *result)
 			(errcode(error->sqlerrcode),
 			 errmsg("the snapshot of request " INT64_FORMAT " is stored, but not in the history: %s",
 					request_id, error->message),
-			 errhint("Add it with: SELECT %s.clari_export_add_to_history(" INT64_FORMAT "::bigint);",
-					 queue_schema(), request_id)));
+			 errhint("Add it with: SELECT %s(" INT64_FORMAT "::bigint);",
+					 statement_name_now("clari_export_add_to_history"), request_id)));
 }
 
 /* ----------

@@ -14,10 +14,8 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/lmgr.h"
-#include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/resowner.h"
@@ -29,7 +27,6 @@
 static QueueTransactions mode = QUEUE_CALLERS_TRANSACTION;
 
 /* Of the transaction at hand. */
-static char schema[2 * NAMEDATALEN + 3];	/* quoted */
 static Oid	schema_id;
 static Oid	saved_role;
 static int	saved_security_context;
@@ -63,17 +60,6 @@ read_extension(Oid *extension, Oid *owner)
 	return found;
 }
 
-/* The name of the extension's schema, which may be another one than before. */
-static void
-find_schema(void)
-{
-	const char *name = get_namespace_name(schema_id);
-
-	if (name == NULL)
-		elog(ERROR, "cache lookup failed for schema %u", schema_id);
-	strlcpy(schema, quote_identifier(name), sizeof(schema));
-}
-
 /*
  * Find the extension's schema and its owner, and keep it from being dropped,
  * or moved, during the transaction: what was read before the lock was there
@@ -95,7 +81,6 @@ find_extension(Oid *owner)
 			return false;
 	} while (found != locked);
 	last_found = found;
-	find_schema();
 	return true;
 }
 
@@ -319,12 +304,6 @@ queue_run(const char *step, bool durable, void (*function) (void *), void *arg)
 	error = queue_try(function, arg);
 	queue_commit(step, durable);
 	return error;
-}
-
-const char *
-queue_schema(void)
-{
-	return schema;
 }
 
 Oid

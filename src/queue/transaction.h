@@ -49,8 +49,7 @@ extern bool queue_error_may_pass(const ErrorData *error);
  */
 extern ErrorData *queue_run(const char *step, bool durable, void (*function) (void *), void *arg);
 
-/* The schema of the queue's tables, quoted; of the transaction at hand. */
-extern const char *queue_schema(void);
+/* The schema of the queue's tables; of the transaction at hand. */
 extern Oid	queue_schema_id(void);
 
 #endif							/* CLARI_QUEUE_TRANSACTION_H */

@@ -64,8 +64,7 @@ struct HistoryStore
 {
 	const HistorySnapshot *snapshot;
 	MemoryContext context;
-	const char *schema;			/* quoted */
-	char	   *table;			/* with its schema */
+	Oid			schema;
 	Oid			table_id;
 	Oid			part_index;
 	TupleDesc	description;
@@ -151,47 +150,29 @@ add_position(Statement *statement, const HistoryStore *store)
 	add(statement, INT8OID, Int64GetDatum(store->snapshot->request_id));
 }
 
-/* The statement in which @ stands for clari_export_history. */
+/* A PlanText in which @ stands for clari_export_history. */
 static char *
-complete(const HistoryStore *store, const char *query)
+in_schema(const char *text, const char *schema)
 {
-	StringInfoData text;
+	StringInfoData result;
 
-	initStringInfo(&text);
-	for (const char *c = query; *c != '\0'; c++)
+	initStringInfo(&result);
+	for (const char *c = text; *c != '\0'; c++)
 	{
 		if (*c == '@')
-			appendStringInfoString(&text, store->table);
+			appendStringInfo(&result, "%s.clari_export_history", schema);
 		else
-			appendStringInfoChar(&text, *c);
+			appendStringInfoChar(&result, *c);
 	}
-	return text.data;
-}
-
-/* What has no name cannot be prepared. */
-static int
-execute_once(const HistoryStore *store, Statement *statement, const char *query)
-{
-	return SPI_execute_with_args(complete(store, query), statement->n, statement->types, statement->values,
-								 statement->nulls, false, 0);
-}
-
-static int
-execute_prepared(const HistoryStore *store, Statement *statement, const char *name, const char *query)
-{
-	SPIPlanPtr	plan = plan_find(name, store->schema);
-
-	if (plan == NULL)
-		plan = plan_prepare(name, store->schema, complete(store, query), statement->n, statement->types);
-	return SPI_execute_plan(plan, statement->values, statement->nulls, false, 0);
+	return result.data;
 }
 
 /* Execute a statement, prepared under its name, or NULL; returns the number of rows. */
 static uint64
 execute(const HistoryStore *store, Statement *statement, const char *name, const char *query)
 {
-	int			result = name != NULL ? execute_prepared(store, statement, name, query) :
-		execute_once(store, statement, query);
+	PlannedStatement planned = {name, query, in_schema, store->schema};
+	int			result = plan_execute(&planned, statement->n, statement->types, statement->values, statement->nulls);
 
 	if (result < 0)
 		elog(ERROR, "clari_export: \"%s\" failed: %s", query, SPI_result_code_string(result));
@@ -250,7 +231,7 @@ lock_forecast(const HistoryStore *store)
 {
 	const HistorySnapshot *snapshot = store->snapshot;
 	char	   *name = psprintf("%s %u %s", snapshot->server, snapshot->requested_by, snapshot->forecast_id);
-	Oid			table = get_relname_relid("clari_export_history_forecast", get_rel_namespace(store->table_id));
+	Oid			table = get_relname_relid("clari_export_history_forecast", store->schema);
 
 	LockDatabaseObject(table, hash_bytes((const unsigned char *) name, (int) strlen(name)), 0, ExclusiveLock);
 }
@@ -293,8 +274,7 @@ find_table(HistoryStore *store, Oid schema)
 {
 	Relation	table;
 
-	store->schema = quote_identifier(get_namespace_name(schema));
-	store->table = psprintf("%s.clari_export_history", store->schema);
+	store->schema = schema;
 	store->table_id = get_relname_relid("clari_export_history", schema);
 	store->part_index = get_relname_relid(PART_INDEX, schema);
 	table = table_open(store->table_id, RowExclusiveLock);

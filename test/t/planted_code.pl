@@ -148,6 +148,74 @@ $super->run("CALL clari_export_drain()");
 is($super->value(q{SELECT string_agg(DISTINCT who || ': ' || what, ', ') FROM ran}), '', 'is silent while the extension writes');
 
 # ----------
+# The schema gets another name, and somebody makes one of the old name
+# ----------
+
+$super->run('CREATE DATABASE renamed');
+$super->run('GRANT CREATE ON DATABASE renamed TO planter');
+my $dba = $test->new_session(database => 'renamed');
+$dba->run($_)
+  for 'CREATE SCHEMA tools',
+  'GRANT USAGE ON SCHEMA tools TO PUBLIC',
+  'CREATE EXTENSION clari_export SCHEMA tools',
+  'CREATE TABLE public.ran (who name, what text)',
+  'GRANT INSERT ON public.ran TO PUBLIC';
+$test->create_server('clari', database => 'renamed');
+$dba->run('GRANT USAGE ON FOREIGN SERVER clari TO planter');
+my ($intruder, $kept, $new) = map { $test->new_session(database => 'renamed', user => 'planter') } 1 .. 3;
+
+is( $dba->value(q{SELECT string_agg(p.oid::regprocedure::text, ', ') FROM pg_proc p JOIN pg_depend d ON d.objid = p.oid AND d.deptype = 'e'
+	WHERE d.classid = 'pg_proc'::regclass AND (prosrc || coalesce(proconfig::text, '')) LIKE '%tools%'}),
+	'', 'no body has its name as text');
+
+# A session keeps plans, and may have read the name before it changed.
+my $enqueue = q{clari_export_enqueue('net_arr', run_after => '2999-01-01', dedupe_key => 'k', max_age => '1 h')};
+my $import  = sub { sprintf q{clari_export_import('%s', 'net_arr', '2026-01-%02d')},
+	'{"entries": [{"fieldId": "f", "forecastValue": 1, "timePeriodId": "2026_Q1", "timeFrameId": "w", "userId": "u"}]}', $_[0] };
+is($kept->run("SELECT tools.$enqueue, tools." . $import->(1))->{sqlstate}, undef, 'plans are kept');
+$intruder->run('BEGIN');
+is($intruder->run('SELECT tools.' . $import->(2))->{sqlstate}, undef, 'a transaction holds the history of a forecast');
+$_->send('SELECT tools.' . $import->(2 + $_->pid % 20)) for $kept, $new;
+$test->await_activity($_->pid, q{wait_event_type = 'Lock'}) for $kept, $new;
+$dba->run('ALTER SCHEMA tools RENAME TO moved');
+my $fake = $test->new_session(database => 'renamed', user => 'planter')->run(q{
+DO $plant$
+DECLARE
+	t text;
+	columns text;
+BEGIN
+	CREATE SCHEMA tools;
+	GRANT USAGE ON SCHEMA tools TO PUBLIC;
+	CREATE FUNCTION tools.note() RETURNS trigger LANGUAGE plpgsql AS
+		$$ BEGIN INSERT INTO public.ran VALUES (current_user, TG_OP || ' ' || TG_TABLE_NAME); RETURN NEW; END $$;
+	FOR t, columns IN SELECT relname, string_agg(quote_ident(attname) || ' ' || format_type(atttypid, atttypmod), ', ')
+		FROM pg_class JOIN pg_attribute a ON attrelid = pg_class.oid AND attnum > 0
+		WHERE relnamespace = 'moved'::regnamespace AND relkind = 'r' GROUP BY 1
+	LOOP
+		EXECUTE format('CREATE TABLE tools.%I (%s)', t, columns);
+		EXECUTE format('CREATE TRIGGER planted BEFORE INSERT OR UPDATE OR DELETE ON tools.%I EXECUTE FUNCTION tools.note()', t);
+		EXECUTE format('ALTER TABLE tools.%I ENABLE ALWAYS TRIGGER planted', t);
+		EXECUTE format('GRANT ALL ON tools.%I TO PUBLIC', t);
+	END LOOP;
+END
+$plant$});
+is($fake->{sqlstate}, undef, 'all tables are planted under the old name') or diag explain $fake;
+$intruder->run('COMMIT');
+is($_->receive->{sqlstate}, undef, 'who waited goes on') for $kept, $new;
+is($_->run("SELECT moved.$enqueue")->{sqlstate}, undef, 'enqueues') for $dba, $kept, $new;
+is($dba->value(q{SELECT string_agg(DISTINCT who || ': ' || what, ', ') FROM ran}), '', 'and nothing of it ran');
+is($dba->value('SELECT count(*), count(*) FILTER (WHERE finished_at IS NULL) FROM moved.clari_export_request'), '6|2',
+	'all of it went to the tables under their new name');
+is($dba->value('SELECT count(*) FROM moved.clari_export_history_coverage'), 4, 'the history, too');
+
+# A dump has them there.
+my $dump = $node->basedir . '/renamed.sql';
+$node->command_ok([ 'pg_dump', '--file', $dump, 'renamed' ], 'pg_dump');
+$super->run('CREATE DATABASE again');
+$node->command_ok([ 'psql', '--no-psqlrc', '--quiet', '--set', 'ON_ERROR_STOP=1', '--file', $dump, 'again' ], 'restored');
+is($test->new_session(database => 'again')->value('SELECT count(*) FROM moved.clari_export_request'), 6, 'in the same schema');
+
+# ----------
 # In a schema of somebody else, with a name that needs quotes
 # ----------
 

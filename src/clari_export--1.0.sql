@@ -366,14 +366,16 @@ COMMENT ON TRIGGER check_request ON clari_export_request IS 'refuses requests th
 COMMENT ON TRIGGER wake_worker ON clari_export_request IS 'wakes the worker when the insert commits';
 COMMENT ON TRIGGER keep_unfinished ON clari_export_request IS 'unfinished requests are cancelled, not deleted';
 
--- The name of a server is that of its requests.
+-- The name of a server is that of its requests, which outlive it.
 CREATE FUNCTION clari_export_follow_server() RETURNS event_trigger
 AS 'MODULE_PATHNAME', 'clari_export_follow_server' LANGUAGE C;
 REVOKE EXECUTE ON FUNCTION clari_export_follow_server() FROM PUBLIC;
-COMMENT ON FUNCTION clari_export_follow_server() IS 'takes requests, snapshots and history along when their server is renamed';
-CREATE EVENT TRIGGER clari_export_follow_server ON ddl_command_end WHEN TAG IN ('ALTER SERVER')
+COMMENT ON FUNCTION clari_export_follow_server() IS
+'takes requests, snapshots and history along when their server is renamed, and keeps a new server from a name that others'' have';
+CREATE EVENT TRIGGER clari_export_follow_server ON ddl_command_end WHEN TAG IN ('CREATE SERVER', 'ALTER SERVER')
 	EXECUTE FUNCTION clari_export_follow_server();
-COMMENT ON EVENT TRIGGER clari_export_follow_server IS 'takes requests, snapshots and history along when their server is renamed';
+COMMENT ON EVENT TRIGGER clari_export_follow_server IS
+'takes requests, snapshots and history along when their server is renamed, and keeps a new server from a name that others'' have';
 
 -- No body has the schema in it as text: somebody may make another one of its name when it is renamed.
 SET LOCAL search_path = pg_catalog, pg_temp;

@@ -18,6 +18,7 @@
 #include "fmgr.h"
 #include "foreign/foreign.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
@@ -341,7 +342,16 @@ account_keeps_history(const char *server_name)
 void
 account_check_server(const char *server_name, Oid role)
 {
-	usable_server(server_name, role);
+	Oid			server = usable_server(server_name, role);
+	Oid			locked;
+
+	/* It may have been renamed, dropped, or made anew, before it was locked. */
+	do
+	{
+		locked = server;
+		LockDatabaseObject(ForeignServerRelationId, locked, 0, AccessShareLock);
+		server = usable_server(server_name, role);
+	} while (server != locked);
 }
 
 Account *

@@ -32,7 +32,10 @@ typedef struct Account
  */
 extern Account *account_load(const char *server_name, Oid role);
 
-/* As account_load(), checking the server only: no mapping is needed. */
+/*
+ * As account_load(), checking the server only: no mapping is needed. The server
+ * is not renamed or dropped until the transaction ends.
+ */
 extern void account_check_server(const char *server_name, Oid role);
 
 /* Whether snapshots from a server go to the history; so they do from one that is gone. */

@@ -5,9 +5,9 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/dependency.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
-#include "commands/event_trigger.h"
 #include "commands/extension.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
@@ -176,36 +176,6 @@ clari_export_keep_unfinished(PG_FUNCTION_ARGS)
 	if (strcmp(state, "done") != 0 && strcmp(state, "failed") != 0 && strcmp(state, "cancelled") != 0)
 		raise_not_finished(id, state);
 	return PointerGetDatum(data->tg_trigtuple);
-}
-
-PG_FUNCTION_INFO_V1(clari_export_follow_server);
-
-/* Event trigger, ALTER SERVER: after a RENAME, rename in the queue. */
-Datum
-clari_export_follow_server(PG_FUNCTION_ARGS)
-{
-	EventTriggerData *data = (EventTriggerData *) fcinfo->context;
-	RenameStmt *rename;
-	ForeignServer *server;
-
-	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("this function can only be called as an event trigger")));
-	if (!IsA(data->parsetree, RenameStmt))
-		PG_RETURN_NULL();
-	rename = (RenameStmt *) data->parsetree;
-	if (rename->renameType != OBJECT_FOREIGN_SERVER)
-		PG_RETURN_NULL();
-	server = GetForeignServerByName(rename->newname, true);
-	if (server == NULL || strcmp(GetForeignDataWrapper(server->fdwid)->fdwname, "clari_export") != 0)
-		PG_RETURN_NULL();
-	if (queue_begin())
-	{
-		queue_rename_server(strVal(rename->object), rename->newname);
-		queue_end(false);
-	}
-	PG_RETURN_NULL();
 }
 
 /* ----------

@@ -681,6 +681,24 @@ queue_delete_snapshot(int64 id)
 	return query_execute(&query, "delete snapshot", "DELETE FROM @snapshot@ WHERE request_id = $1") > 0;
 }
 
+List *
+queue_owners_on(const char *server)
+{
+	QueueQuery	query = {0};
+	List	   *owners = NIL;
+	bool		is_null;
+	uint64		n;
+
+	query_add_text(&query, server);
+	n = query_execute(&query, "owners on",
+			"SELECT requested_by::oid FROM @request@ WHERE server = $1"
+			" UNION SELECT requested_by::oid FROM @snapshot@ WHERE server = $1"
+			" UNION SELECT requested_by::oid FROM @schema@.clari_export_history_forecast WHERE server = $1");
+	for (uint64 row = 0; row < n; row++)
+		owners = lappend_oid(owners, DatumGetObjectId(query_column(row, 1, &is_null)));
+	return owners;
+}
+
 void
 queue_rename_server(const char *old_name, const char *new_name)
 {

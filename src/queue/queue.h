@@ -175,6 +175,9 @@ extern Oid	queue_snapshot_owner(int64 id);
 extern bool queue_delete_request(int64 id);
 extern bool queue_delete_snapshot(int64 id);
 
+/* The roles that have requests, snapshots or a history with a server of that name, as a list of OIDs. */
+extern List *queue_owners_on(const char *server);
+
 /* A server has another name: its requests, snapshots and history go with it. */
 extern void queue_rename_server(const char *old_name, const char *new_name);
 

@@ -192,4 +192,49 @@ $as{ada}->run(q{CREATE USER MAPPING FOR CURRENT_USER SERVER mine OPTIONS (api_ke
 is($as{ada}->value(q{SELECT count(*) FROM clari_export_limits('mine')}), 1, 'one\'s own server works');
 $as{bob}->fails(q{SELECT * FROM clari_export_limits('mine')}, '42501', 'for its owner only');
 
+# ----------
+# The name of a server that is gone is not to be had while others' requests have it
+# ----------
+
+$session->run($_)
+  for 'CREATE SERVER old FOREIGN DATA WRAPPER clari_export',
+  'GRANT USAGE ON FOREIGN SERVER old TO eve';
+my $insert = q{INSERT INTO clari_export_request (forecast_id, run_after, server) VALUES ('net_arr', '2999-01-01', '%s') RETURNING id};
+
+# DROP and RENAME wait for requests that are on their way, so that none is missed.
+$as{eve}->run('BEGIN');
+my $request = $as{eve}->value(sprintf $insert, 'old');
+$session->send('ALTER SERVER old RENAME TO sales');
+$test->await('the rename to wait', sub { $test->node->safe_psql('postgres', q{SELECT count(*) FROM pg_locks WHERE NOT granted}) });
+$as{eve}->run('COMMIT');
+is($session->receive->{sqlstate}, undef, 'a rename waits for a request that is not committed');
+is($test->request($request)->{server}, 'sales', 'and takes it along');
+$as{eve}->run('BEGIN');
+$as{eve}->value(sprintf $insert, 'sales');
+$session->send('DROP SERVER sales CASCADE');
+$test->await('the drop to wait', sub { $test->node->safe_psql('postgres', q{SELECT count(*) FROM pg_locks WHERE NOT granted}) });
+$as{eve}->run('COMMIT');
+is($session->receive->{sqlstate}, undef, 'so does a drop');
+
+my $taken = $as{ada}->fails('CREATE SERVER sales FOREIGN DATA WRAPPER clari_export', '42501', 'the name of a server that others used');
+like($taken->{message}, qr/"sales"/, 'is named');
+like($taken->{hint}, qr/superuser/, 'a superuser may give it');
+$as{ada}->fails('ALTER SERVER mine RENAME TO sales', '42501', 'nor by a rename');
+is($test->request($request)->{server}, 'sales', 'which changes nothing');
+$as{ada}->run(sprintf $insert, 'mine');
+is($as{ada}->run("DROP SERVER mine CASCADE; CREATE SERVER mine FOREIGN DATA WRAPPER clari_export; ALTER SERVER mine RENAME TO ours")->{sqlstate},
+	undef, 'one may have the name that only one\'s own requests have');
+is($as{ada}->value(q{SELECT server FROM clari_export_request WHERE requested_by = 'ada'::regrole}), 'ours', 'and takes them along');
+is($as{ada}->run('CREATE SERVER new FOREIGN DATA WRAPPER clari_export')->{sqlstate}, undef, 'or any other name');
+$as{ada}->run('GRANT USAGE ON FOREIGN SERVER new TO eve');
+my $imported = $as{eve}->value(
+	q{SELECT clari_export_import('[{"Field": "f", "Timeframe": "w"}]', 'net_arr', '2026-01-01', '2026_Q1', 'new')});
+$as{eve}->run("SELECT clari_export_delete_request($imported)");
+$as{ada}->run('DROP SERVER new');
+$as{ada}->fails('CREATE SERVER new FOREIGN DATA WRAPPER clari_export', '42501', 'others\' results have the name');
+$as{eve}->run("SELECT clari_export_delete_snapshot($imported)");
+is($as{eve}->value(q{SELECT count(*) FROM clari_export_history WHERE server = 'new'}) > 0 ? 'kept' : 'none', 'kept', 'or their history');
+$as{ada}->fails('CREATE SERVER new FOREIGN DATA WRAPPER clari_export', '42501', 'counts, too');
+is($session->run('CREATE SERVER sales FOREIGN DATA WRAPPER clari_export')->{sqlstate}, undef, 'a superuser may');
+
 done_testing();

@@ -36,6 +36,14 @@ for my $case (
 	[ "$create BUT NOT YET",                                                          '42601', 'a syntax error at its end' ],
 	[ sprintf(q{CREATE USER MAPPING FOR PUBLIC SERVER clari OPTIONS (key '%s')}, KEY), 'HV00D', 'an option that does not exist' ],
 	[ "SELECT 1/0; $create",                                                          '22012', 'a statement before it' ],
+	[ sprintf(q{CREATE USER MAPPING FOR PUBLIC SERVER clari OPTIONS (api_key %s)}, KEY), '42601', 'a key without quotes' ],
+	[ sprintf(q{CREATE USER MAPPING FOR PUBLIC SERVER clari OPTIONS (api_key "%s")}, KEY), '42601', 'a key in double quotes' ],
+	[ sprintf(q{CREATE USER MAPPING FOR PUBLIC SERVER clari OPTIONS (api_key $$%s$$)}, KEY), undef, 'a key in dollars' ],
+	[ "CREATE SERVER wrong FOREIGN DATA WRAPPER clari_export $options",               'HV00D', 'a key among the options of a server' ],
+	[ "ALTER SERVER clari $options",                                                  'HV00D', 'or of one that exists' ],
+	[ "ALTER SERVER clari OPTIONS (ADD token '" . KEY . "')",                          'HV00D', 'an option like it' ],
+	[ sprintf(q{CREATE FUNCTION pg_temp.set_key() RETURNS void LANGUAGE plpgsql AS $$ BEGIN %s; END $$}, $create), undef, 'a function that holds it' ],
+	[ 'SELECT pg_temp.set_key()',                                                     '42710', 'a call of that' ],
 	[ sprintf(q{DO $$ BEGIN EXECUTE '%s'; END $$}, $create =~ s/'/''/gr),             '42710', 'EXECUTE in a block' ],
 	[ sprintf(q{DO $$ BEGIN PERFORM 1/0; EXECUTE '%s'; END $$}, $create =~ s/'/''/gr), '22012', 'another error in such a block' ])
 {
@@ -43,11 +51,35 @@ for my $case (
 	is($session->run($statement)->{sqlstate}, $sqlstate, $what);
 	unlike($watcher->value($shown), qr/${\KEY}/, "$what: pg_stat_activity");
 }
+$node->command_fails([ 'psql', '-X', '-d', $node->connstr('postgres'), '-c', "$create BUT '" . KEY ], 'a quote that does not end');
+
+# The key is an argument of a function of the user's. That it was called is logged before anybody knows what it does;
+# its errors do not repeat it.
+$session->run(q{SET log_statement = none; SET log_min_duration_statement = -1; SET log_parameter_max_length_on_error = 100;
+	CREATE FUNCTION pg_temp.set_to(key text) RETURNS void LANGUAGE plpgsql AS $$
+	BEGIN EXECUTE format('CREATE USER MAPPING FOR CURRENT_USER SERVER clari OPTIONS (api_key %L)', key); END $$});
+for my $key (KEY, KEY . "'")
+{
+	my $literal = $key =~ s/'/''/gr;
+	ok($session->run("SELECT pg_temp.set_to('$literal')")->{sqlstate}, "an argument, $key");
+	ok($session->run("PREPARE set_to(text) AS SELECT pg_temp.set_to(\$1); EXECUTE set_to('$literal')")->{sqlstate}, "a parameter, $key");
+	$session->run('DEALLOCATE ALL');
+}
+$session->run('RESET log_statement; RESET log_min_duration_statement');
+
+# Nobody hides what he does by a word or a quote: the log has it all but the values.
+my @audited = (
+	q{SELECT 'some value', count(*) /* api_key */ FROM pg_class},
+	q{DO $$ BEGIN /* it's an api_key */ PERFORM count(*) FROM pg_proc; END $$},
+	q{SELECT 1/0 AS "options' user mapping", 2 FROM pg_attribute});
+$session->run($_) for @audited;
 $session->run(q{SELECT 'this is still logged'});
 
 my $log = slurp_file($node->logfile);
 like($log, qr/statement: SELECT 'this is still logged'/, 'other statements are logged');
-like($log, qr/text hidden/, 'hidden ones say so');
+like($log, qr/statement: \Q@{[ $create =~ s!'.*'!'***'!r ]}\E/, 'and those with a key, without it');
+like($log, qr/statement: \Q@{[ s!'some value'!'***'!r ]}\E/, "logged: $_") for @audited;
+like($log, qr/DETAIL:  The statement, without its values: \Q$audited[2]\E/, 'also where it is told of an error');
 my @leaks = grep { index($_, KEY) >= 0 } split /\n/, $log;
 is(scalar @leaks, 0, 'the key is not in the log') or diag join "\n", @leaks;
 

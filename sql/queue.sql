@@ -12,7 +12,7 @@ GRANT USAGE ON FOREIGN SERVER regress_clari TO regress_clari_user, regress_clari
 SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity AS identity,
 	pg_get_expr(d.adbin, d.adrelid) AS "default"
 FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-WHERE a.attrelid = 'clari_export_request'::regclass AND a.attnum > 0 AND a.attname NOT IN ('known_job_ids', 'posted_at', 'lost_submissions', 'retried', 'ready')
+WHERE a.attrelid = 'clari_export_request'::regclass AND a.attnum > 0 AND a.attname NOT IN ('known_job_ids', 'posted_at', 'lost_submissions', 'retried', 'ready', 'made_in')
 ORDER BY a.attnum;
 SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull
 FROM pg_attribute a

@@ -171,6 +171,14 @@ COMMENT ON FUNCTION clari_export_limits(name) IS
  * ----------
  */
 
+CREATE FUNCTION clari_export_this_database()
+RETURNS text
+AS 'MODULE_PATHNAME', 'clari_export_this_database'
+LANGUAGE C STABLE PARALLEL SAFE;
+
+COMMENT ON FUNCTION clari_export_this_database() IS
+'this database, as made_in names it: system identifier, OID and major version';
+
 CREATE TABLE clari_export_request (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	kind text NOT NULL DEFAULT 'forecast',
@@ -202,6 +210,7 @@ CREATE TABLE clari_export_request (
 	lost_submissions int NOT NULL DEFAULT 0,
 	ready bool NOT NULL DEFAULT false,
 	retried bool NOT NULL DEFAULT false,
+	made_in text NOT NULL DEFAULT clari_export_this_database(),
 	CHECK (state <> 'running' OR job_id IS NOT NULL)
 );
 
@@ -241,6 +250,9 @@ COMMENT ON COLUMN clari_export_request.lost_submissions IS
 'submissions whose reply was lost, before the one that is under way: after the second one nothing more is submitted';
 COMMENT ON COLUMN clari_export_request.retried IS
 'the job was given up before: if Clari does not know it now, it is lost';
+
+COMMENT ON COLUMN clari_export_request.made_in IS
+'the database that works on it, which a copy of that one does not';
 
 -- Claims walk these indexes (src/claim.c): an owner's first ready request, and what becomes ready next.
 CREATE INDEX clari_export_request_claim_idx ON clari_export_request

@@ -26,6 +26,7 @@
 #include "clari/submission.h"
 #include "clock.h"
 #include "interval.h"
+#include "queue/home.h"
 #include "queue/queue.h"
 #include "queue/wake.h"
 #include "statement.h"
@@ -454,14 +455,19 @@ locked_request(int64 id)
 	}
 }
 
-/* Returns whether the job is over now without a result. */
+/*
+ * Returns whether the job is over now without a result. One that belongs to the
+ * database of which this is a copy is that one's business.
+ */
 static bool
 cancel_at_clari(const Request *request)
 {
-	char	   *status = wait_for_cancel(request->server,
-										 request->requested_by, request->job_id);
+	char	   *status;
 	bool		known;
 
+	if (home_is_elsewhere(request->made_in))
+		return true;
+	status = wait_for_cancel(request->server, request->requested_by, request->job_id);
 	return job_phase(status, &known) == JOB_ENDED_WITHOUT_RESULT;
 }
 
@@ -521,7 +527,8 @@ PG_FUNCTION_INFO_V1(clari_export_retry);
 /*
  * clari_export_retry(request_id bigint) returns text: the state after it. A
  * job that may still be fetched is not submitted again, and a submission that
- * Clari has not refused is looked up.
+ * Clari has not refused is looked up. In a copy of a database, one that is not
+ * finished goes on where it stands.
  */
 Datum
 clari_export_retry(PG_FUNCTION_ARGS)
@@ -529,17 +536,18 @@ clari_export_retry(PG_FUNCTION_ARGS)
 	int64		id = PG_GETARG_INT64(0);
 	bool		inserted_here;
 	Request    *request = find_own_request(id, &inserted_here);
-	const char *state = state_for_retry(request);
+	bool		take_over = !is_finished(request) && home_is_elsewhere(request->made_in);
+	const char *state = take_over ? request->state : state_for_retry(request);
 	QueueUpdate update = QUEUE_MOVED_ON;
 
-	if (!is_in(request, "failed"))
+	if (!is_in(request, "failed") && !take_over)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("request " INT64_FORMAT " has not failed", id),
 				 errdetail("Its state is %s.", request->state)));
 	if (queue_begin())
 	{
-		update = queue_retry(id, state, strcmp(state, "running") == 0);
+		update = take_over ? queue_take_over(id) : queue_retry(id, state, strcmp(state, "running") == 0);
 		queue_end(false);
 	}
 	if (update == QUEUE_LOCKED)

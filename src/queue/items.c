@@ -20,6 +20,7 @@
 #include "clock.h"
 #include "fault.h"
 #include "log.h"
+#include "queue/home.h"
 #include "queue/item_row.h"
 #include "queue/items.h"
 
@@ -335,9 +336,12 @@ static void
 start_item(void *arg)
 {
 	const Request *request = arg;
-	Task	   *task = make_task(request);
-	Item	   *item = MemoryContextAllocZero(items_context, sizeof(Item));
+	Task	   *task;
+	Item	   *item;
 
+	home_check(request->id, request->made_in);
+	task = make_task(request);
+	item = MemoryContextAllocZero(items_context, sizeof(Item));
 	item->request_id = request->id;
 	item->task = task;
 	item->job_is_stored = request->job_id != NULL;

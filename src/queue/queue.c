@@ -10,6 +10,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
+#include "queue/home.h"
 #include "queue/query.h"
 #include "queue/queue.h"
 #include "value.h"
@@ -28,11 +29,11 @@
  * ----------
  */
 
-#define N_REQUEST_COLUMNS 20
+#define N_REQUEST_COLUMNS 21
 #define REQUEST_COLUMNS \
 	"id, kind, forecast_id, time_period, options, server, requested_by, state, job_id, polls," \
 	" next_poll_at, known_job_ids, error_code, error_message, error_hint, hold_reason," \
-	" submitted_at IS NOT NULL, posted_at, lost_submissions, retried"
+	" submitted_at IS NOT NULL, posted_at, lost_submissions, retried, made_in"
 
 /* Somebody may have written a null into the array: it is no job. */
 static void
@@ -81,6 +82,7 @@ read_request(uint64 row)
 	request->posted_at = query_time_column(row, 18, DT_NOBEGIN);
 	request->lost_submissions = DatumGetInt32(query_column(row, 19, &is_null));
 	request->retried = DatumGetBool(query_column(row, 20, &is_null));
+	request->made_in = query_text_column(row, 21);
 	return request;
 }
 
@@ -643,12 +645,23 @@ queue_retry(int64 id, const char *state, bool keeps_job)
 	query_add_id(&query, id);
 	query_add_text(&query, state);
 	query_add_bool(&query, keeps_job);
+	query_add_text(&query, home_here());
 	return update(&query, "retry", UPDATE_IN("'failed'",
 				  "state = $2, job_id = CASE WHEN $3 THEN job_id END, retried = $3, polls = 0, next_poll_at = NULL,"
 				  " submitted_at = CASE WHEN $2 <> 'queued' THEN submitted_at END,"
 				  " lost_submissions = CASE WHEN $2 = 'queued' THEN 0 ELSE lost_submissions END,"
 				  " known_job_ids = CASE WHEN $2 <> 'queued' THEN known_job_ids END,"
-				  " finished_at = NULL, error_code = NULL, error_message = NULL, error_hint = NULL"));
+				  " made_in = $4, finished_at = NULL, error_code = NULL, error_message = NULL, error_hint = NULL"));
+}
+
+QueueUpdate
+queue_take_over(int64 id)
+{
+	QueueQuery	query = {0};
+
+	query_add_id(&query, id);
+	query_add_text(&query, home_here());
+	return update(&query, "take over", UPDATE_IN(UNFINISHED, "made_in = $2"));
 }
 
 Oid

@@ -36,6 +36,7 @@ typedef struct Request
 	TimestampTz posted_at;		/* the same */
 	int			lost_submissions;	/* before the one under way */
 	bool		retried;		/* the job was given up before */
+	char	   *made_in;		/* the database that works on it: see home.h */
 	int			n_known_jobs;	/* -1: the list was not readable */
 	char	  **known_jobs;
 	bool		was_submitted;	/* perhaps: the row said so before the POST */
@@ -165,8 +166,11 @@ extern bool queue_lock_to_cancel(int64 id);
 /* any unfinished -> cancelled */
 extern QueueUpdate queue_cancel(int64 id);
 
-/* failed -> state, its error forgotten; keeps_job: with its job */
+/* failed -> state, its error forgotten, for this database to work on; keeps_job: with its job */
 extern QueueUpdate queue_retry(int64 id, const char *state, bool keeps_job);
+
+/* Any unfinished request, in its state: this database works on it. */
+extern QueueUpdate queue_take_over(int64 id);
 
 /* Whose snapshot it is; InvalidOid if there is none. */
 extern Oid	queue_snapshot_owner(int64 id);

@@ -1,4 +1,5 @@
-# A dump keeps requests and snapshots, and a restored queue works.
+# A dump keeps requests and snapshots, and a restored queue works, when somebody has said that it is the one to go on;
+# until then a copy of a database works on none of the requests that came with it.
 
 use strict;
 use warnings;
@@ -55,9 +56,28 @@ is($restorer->value($snapshots), $test->superuser->value($snapshots), 'and all s
 is($restorer->value('SELECT count(*) FROM clari_export_snapshot'), 2, 'of which there are two');
 is($restorer->value('SELECT count(DISTINCT state) FROM clari_export_request'), 5, 'in five states');
 
-# Only one of the two may go on with the jobs.
+# Its worker leaves what came with it alone: what is due fails, and says why.
+my $taken_over = q{SELECT string_agg(clari_export_retry(id), ' ' ORDER BY id) FROM clari_export_request
+	WHERE made_in <> clari_export_this_database() AND (state IN ('queued', 'submitting', 'running') OR error_message ~ 'another database')};
+my $asked = ($sim->log)[-1]{n};
 $node->append_conf('postgresql.conf', "clari_export.databases = 'restored'");
 $node->reload;
+$test->await_state('failed', $running, $restored);
+$restorer->run(q{ALTER SERVER clari OPTIONS (DROP paused)});
+my $copied = $test->await_state('failed', $queued, $restored);
+is($copied->{error_code}, 'RC011', 'a copy of a request fails');
+like($copied->{error_message}, qr/another database/, 'because it is one');
+like($copied->{error_hint}, qr/^If only this one goes on with it: SELECT public\.clari_export_retry\(${queued}::bigint\);$/, 'with what to do');
+is($test->request($far, $restored)->{state}, 'queued', 'one for later waits for its time');
+my $own = $test->enqueue(session => $restored);
+$test->await('a new request to be submitted', sub { $test->request($own, $restored)->{state} eq 'running' });
+is(scalar $sim->log(since => $asked, method => 'POST'), 1, 'which is all that is');
+is(scalar $sim->log(since => $asked, path => qr{/export/jobs/$job}), 0, 'nor does it ask for the job of the running one');
+is($restored->value("SELECT clari_export_cancel($own)"), 'cancelled', 'it is cancelled');
+$restorer->run(q{ALTER SERVER clari OPTIONS (ADD paused 'true')});
+
+# Somebody says that this is the one.
+is($restorer->value($taken_over), 'queued running queued', 'all of them go on from where they stood');
 $sim->finish_job($job);
 my $done = $test->await_state('done', $running, $restored);
 is($done->{job_id}, $job, 'the running request goes on with its job');
@@ -65,7 +85,7 @@ $restorer->run(q{ALTER SERVER clari OPTIONS (DROP paused)});
 $sim->finish_job($test->await_state('running', $queued, $restored)->{job_id});
 $test->await_state('done', $queued, $restored);
 pass('the queued one is exported');
-is($sim->stats->{keys}{'demo-key'}{accepted}, 2, 'each was submitted once');
+is($sim->stats->{keys}{'demo-key'}{accepted}, 3, 'each was submitted once');
 is($test->request($far, $restored)->{state}, 'queued', 'the one for later waits');
 is($restored->value(q{SELECT clari_export_enqueue('net_arr', dedupe_key => 'far')}), $far, 'and keeps its dedupe_key');
 my $new = $test->enqueue(session => $restored);
@@ -79,5 +99,28 @@ is($restored_analyst->value('SELECT count(*) FROM clari_export_request'), 1, 'ro
 $restored_analyst->fails(q{INSERT INTO clari_export_request (forecast_id, state) VALUES ('net_arr', 'done')},
 	'42501', 'so are the privileges');
 $restored_analyst->fails("SELECT clari_export_cancel($far)", '42704', "another role's request");
+
+# A copy of the files is one, too, without any worker; what becomes of one that was there alone is no copy.
+my $drain = sub
+{
+	my ($database, @before) = @_;
+	my $session = $test->new_session(database => $database, superuser => 1);
+	$session->run($_) for @before, 'CALL clari_export_drain()';
+	my $request = $test->request($far, $session);
+	$session->quit;
+	return join ' ', grep { defined } @$request{qw(state error_code hold_reason)};
+};
+my @due = "UPDATE clari_export_request SET run_after = now(), ready = true WHERE id = $far";
+my @pause = q{ALTER SERVER clari OPTIONS (ADD paused 'true')};
+$node->append_conf('postgresql.conf', "clari_export.databases = ''");
+$node->reload;
+$test->await('the end of the worker',
+	sub { !$test->superuser->value(q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'clari_export worker'}) });
+$_->quit for $restored, $restorer, $restored_analyst;
+$test->superuser->run('CREATE DATABASE twin TEMPLATE restored');
+is($drain->('twin', @due), 'failed RC011', 'a template\'s requests are not those of the copy');
+is($drain->('restored', @due, @pause), 'queued paused', 'but its own');
+$test->superuser->run($_) for 'DROP DATABASE twin', 'CREATE DATABASE twin TEMPLATE restored', 'DROP DATABASE restored WITH (FORCE)';
+is($drain->('twin'), 'queued paused', 'and of the one that is left');
 
 done_testing();

@@ -22,6 +22,9 @@ $etl->run(q{INSERT INTO clari_export_request (forecast_id, run_after) VALUES ('n
 $test->new_session(user => 'gone')->run(q{INSERT INTO clari_export_request (forecast_id) VALUES ('net_arr')});
 $super->run('DROP OWNED BY gone');
 $super->run('DROP ROLE gone');
+
+# As an older version made them.
+$super->run(q{UPDATE clari_export_request SET made_in = regexp_replace(made_in, '\d+$', '14')});
 my $requests  = q{SELECT md5(string_agg(r::text || requested_by::oid, ' ' ORDER BY id)) FROM clari_export_request r};
 my $snapshots = q{SELECT md5(string_agg(s::text || requested_by::oid, ' ' ORDER BY request_id)) FROM clari_export_snapshot s};
 my @before    = map { $super->value($_) } $requests, $snapshots;
@@ -50,5 +53,20 @@ $analyst->fails('DELETE FROM clari_export_request', '42501', 'and may no more th
 $new->safe_psql('postgres', 'CREATE ROLE gone LOGIN');
 is(ClariTest::Session->new($new, user => 'gone')->value('SELECT count(*) FROM clari_export_request'), 0,
 	'a namesake of a dropped role inherits nothing');
+
+# They go on, as no copy's do.
+my $scheduled = q{SELECT state FROM clari_export_request WHERE run_after > now() + interval '1 day'};
+my $due       = q{UPDATE clari_export_request SET run_after = now() - interval '1 min', ready = true WHERE run_after > now()};
+$new->safe_psql('postgres', q{ALTER SERVER clari OPTIONS (ADD paused 'true')});
+$new->safe_psql('postgres', 'CALL clari_export_drain()');
+is($new->safe_psql('postgres', $scheduled), 'queued', 'what is scheduled waits');
+$new->safe_psql('postgres', $due);
+$new->safe_psql('postgres', 'CALL clari_export_drain()');
+is($new->safe_psql('postgres', q{SELECT hold_reason FROM clari_export_request WHERE state = 'queued'}), 'paused', 'and takes its turn');
+$new->safe_psql('postgres', q{UPDATE clari_export_request SET made_in = regexp_replace(clari_export_this_database(), '^\d+', '1')});
+$new->safe_psql('postgres', q{ALTER SERVER clari OPTIONS (DROP paused)});
+$new->safe_psql('postgres', 'CALL clari_export_drain()');
+is($new->safe_psql('postgres', q{SELECT error_code FROM clari_export_request WHERE error_message ~ 'another database'}), 'RC011',
+	'another server of the same version has a copy');
 
 done_testing();

@@ -27,6 +27,11 @@
 
 /* (held_until), of those that are queued and held until some time */
 #define HELD_INDEX		"clari_export_request_held_until_idx"
+/* (server, requested_by, held_until), of those that are queued and held */
+#define OWNER_HELD_INDEX	"clari_export_request_held_idx"
+
+/* An error of the database delays a request by no more than this. */
+#define LONGEST_DELAY	SECONDS(60)
 
 /* At most so many become ready in one look. */
 #define DUE_AT_ONCE		1000
@@ -226,11 +231,23 @@ is_held_for(const Walk *walk, HoldReason reason)
 	return !is_null && strcmp(TextDatumGetCString(shown), hold_reason_name(reason)) == 0;
 }
 
-/* Whether the database has put the request at hand off for now. */
+/*
+ * Whether the database has put the request at hand off for now. A time that no
+ * delay reaches was taken from a clock that has been set back since.
+ */
 static bool
 is_delayed(const Walk *walk, TimestampTz now)
 {
-	return time_of(walk, "held_until", DT_NOBEGIN) > now && is_held_for(walk, HOLD_DATABASE_ERROR);
+	TimestampTz until = time_of(walk, "held_until", DT_NOBEGIN);
+
+	return until > now && until <= now + LONGEST_DELAY && is_held_for(walk, HOLD_DATABASE_ERROR);
+}
+
+/* Nothing was created later than now, whatever the clock says. */
+static bool
+is_due(const Walk *walk, TimestampTz run_after, TimestampTz now)
+{
+	return run_after <= Max(now, time_of(walk, "created_at", DT_NOBEGIN));
 }
 
 /* Lock the row at hand until the transaction ends; false if others have it. */
@@ -264,7 +281,7 @@ claim_first(const RequestOwner *owner, ClaimFilter left_out, bool *passed_by, Cl
 		claim->id = id_of(&walk);
 		claim->priority = DatumGetInt32(value_of(&walk, "priority", &is_null));
 		claim->run_after = time_of(&walk, "run_after", DT_NOBEGIN);
-		if (claim->run_after > now || left_out(claim->id) || is_delayed(&walk, now))
+		if (!is_due(&walk, claim->run_after, now) || left_out(claim->id) || is_delayed(&walk, now))
 			continue;
 		found = passed_by == NULL || lock_row(&walk, locked);
 		if (!found)
@@ -273,6 +290,16 @@ claim_first(const RequestOwner *owner, ClaimFilter left_out, bool *passed_by, Cl
 	ExecDropSingleTupleTableSlot(locked);
 	end_walk(&walk);
 	return found;
+}
+
+bool
+claim_has_held(const RequestOwner *owner)
+{
+	ScanKeyData keys[2];
+
+	server_key(&keys[0], BTEqualStrategyNumber, owner->server);
+	role_key(&keys[1], BTEqualStrategyNumber, owner->role);
+	return owner_under(OWNER_HELD_INDEX, keys, 2) != NULL;
 }
 
 int

@@ -45,6 +45,9 @@ extern bool claim_in_scope(const RequestOwner *owner, const QueueScope *scope);
  */
 extern bool claim_first(const RequestOwner *owner, ClaimFilter left_out, bool *passed_by, Claim *claim);
 
+/* Whether a queued request of the owner says that it is held. */
+extern bool claim_has_held(const RequestOwner *owner);
+
 /* Less than 0 if a goes before b. */
 extern int	claim_compare(const Claim *a, const Claim *b);
 

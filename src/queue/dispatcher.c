@@ -353,7 +353,8 @@ dispatcher_is_submitting(void)
 	{
 		const Task *task = item->task;
 
-		if (task->transfer != NULL && !task_is_finished(task) && task->action.request == REQUEST_SUBMIT)
+		if (task->transfer != NULL && !task_is_finished(task) &&
+			(task->action.request == REQUEST_SUBMIT || task->export.step == STEP_EXPLAIN_REFUSAL))
 			return true;
 	}
 	return false;

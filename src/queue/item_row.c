@@ -217,6 +217,26 @@ write_ending(RowWrite *row)
 		write_failure(row, failure_of_task(task));
 }
 
+/*
+ * Clari said no to a submission for now: nothing is under way until the next
+ * try, and whoever finds the row need not look it up. Of a full job queue and a
+ * used-up quota it is yet to say which: until then it is the former.
+ */
+static bool
+write_refusal(RowWrite *row, TimestampTz next)
+{
+	const Task *task = row->item->task;
+
+	if (task->action.submits && task->action.hold == HOLD_RATE_LIMITED)
+		row->update = queue_put_back(row->item->request_id, &task->export, row->hold_reason, next);
+	else if (task->export.step == STEP_EXPLAIN_REFUSAL)
+		row->update = queue_put_back(row->item->request_id, &task->export,
+									 hold_reason_name(HOLD_QUEUE_FULL), DT_NOBEGIN);
+	else
+		return false;
+	return true;
+}
+
 /* Where an export that goes on stands. */
 static void
 write_progress(RowWrite *row)
@@ -228,11 +248,7 @@ write_progress(RowWrite *row)
 	row->hold_reason = hold_reason_of(task);
 	if (item->job_is_stored)
 		row->update = queue_polled(item->request_id, &task->export, next, row->hold_reason);
-	else if (row->stored_job)
-		return;
-	else if (task->action.submits && task->action.hold == HOLD_RATE_LIMITED)
-		row->update = queue_put_back(item->request_id, &task->export, row->hold_reason, next);
-	else if (export_submission_is_open(&task->export))
+	else if (!row->stored_job && !write_refusal(row, next) && export_submission_is_open(&task->export))
 		row->update = queue_looked_up(item->request_id, next, row->hold_reason);
 }
 

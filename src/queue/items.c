@@ -191,7 +191,7 @@ static void
 progressed(Task *task)
 {
 	if (task_is_finished(task) || export_may_have_job(&task->export) ||
-		export_submission_is_open(&task->export) ||
+		export_submission_is_open(&task->export) || task->export.step == STEP_EXPLAIN_REFUSAL ||
 		(task->action.submits && task->action.hold == HOLD_RATE_LIMITED))
 		row_note(item_of(task));
 	if (task_is_finished(task) || (item_of(task)->is_starting && export_may_have_job(&task->export)))

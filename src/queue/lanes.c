@@ -369,7 +369,6 @@ look_up_owner(void *arg)
 		owner->lane = lane;
 		owner->taken_up = false;
 	}
-	lane->ticket.limits = account_lane_limits(owner->account);
 	look_now(lane);
 }
 
@@ -513,7 +512,8 @@ goes_before(const QueueLane *lane, Oid a, const Claim *a_claim, Oid b, const Cla
 
 /*
  * The lane's next request; NULL if none is due, or their servers are paused.
- * With passed_by it is to be started: see claim_first().
+ * The lane's limits become those of its server. With passed_by it is to be
+ * started: see claim_first().
  */
 static Request *
 next_request(QueueLane *lane, bool *passed_by)
@@ -533,30 +533,29 @@ next_request(QueueLane *lane, bool *passed_by)
 			continue;
 		best = claim;
 		best_role = owner->owner.role;
+		lane->ticket.limits = account_lane_limits(owner->account);
 	}
 	return OidIsValid(best_role) ? queue_find(best.id, &(bool) {false}) : NULL;
 }
 
-/* Tell the next request why it waits, unless that is only its turn. */
+/* Whether it is more than a request's turn that it waits for. */
+static bool
+is_hold(HoldReason reason)
+{
+	return reason == HOLD_RATE_LIMITED || reason == HOLD_QUEUE_FULL ||
+		reason == HOLD_QUOTA || reason == HOLD_UNAVAILABLE;
+}
+
+/* Tell the next request why it waits. */
 static void
 report_hold(QueueLane *lane, const Request *request, LaneVerdict verdict, LaneLook *look)
 {
-	switch (verdict.reason)
+	if (verdict.until > lane->reported_hold)
 	{
-		case HOLD_RATE_LIMITED:
-		case HOLD_QUEUE_FULL:
-		case HOLD_QUOTA:
-		case HOLD_UNAVAILABLE:
-			if (verdict.until > lane->reported_hold)
-			{
-				queue_hold(request->id, hold_reason_name(verdict.reason), timestamp_of(verdict.until));
-				look->reported_hold = true;
-			}
-			lane->reported_hold = verdict.until;
-			break;
-		default:
-			break;
+		queue_hold(request->id, hold_reason_name(verdict.reason), timestamp_of(verdict.until));
+		look->reported_hold = true;
 	}
+	lane->reported_hold = verdict.until;
 }
 
 /* Tell the first request of each owner whose server is paused. */
@@ -580,7 +579,7 @@ report_pauses(QueueLane *lane)
 	}
 }
 
-/* The lane lets requests go on: nothing says any more that it holds them. */
+/* Nothing but their turn is in the way of requests: none says any more that it is held. */
 static void
 forget_holds(QueueLane *lane)
 {
@@ -590,9 +589,18 @@ forget_holds(QueueLane *lane)
 	{
 		const LaneOwner *owner = dlist_container(LaneOwner, node, iter.cur);
 
-		if (!owner->account->options.paused)
+		if (!owner->account->options.paused && claim_has_held(&owner->owner))
 			queue_lift_holds(&owner->owner);
 	}
+}
+
+/* What the lane says to its next request, by the limits of that one's server. */
+static LaneVerdict
+next_verdict(QueueLane *lane)
+{
+	if (is_submitting(lane))
+		return (LaneVerdict) {HOLD_UNKNOWN_SUBMISSION, INSTANT_NEVER};
+	return lane_look(&lane->ticket);
 }
 
 /*
@@ -608,20 +616,24 @@ start_next(QueueLane *lane, LaneLook *look)
 	lane->has_waiting = false;
 	while (look->may_start > 0)
 	{
-		LaneVerdict verdict = is_submitting(lane) ?
-			(LaneVerdict) {HOLD_UNKNOWN_SUBMISSION, INSTANT_NEVER} : lane_look(&lane->ticket);
-		Request    *request = next_request(lane, verdict.reason == HOLD_NONE ? &passed_by : NULL);
+		Request    *request = next_request(lane, NULL);
+		LaneVerdict verdict = next_verdict(lane);
 		Item	   *item;
 
 		if (request == NULL)
 			break;
+		if (is_hold(verdict.reason))
+			report_hold(lane, request, verdict, look);
+		else
+			forget_holds(lane);
 		if (verdict.reason != HOLD_NONE)
 		{
-			report_hold(lane, request, verdict, look);
 			lane->has_waiting = verdict.reason != HOLD_QUOTA;
 			return verdict.until;
 		}
-		forget_holds(lane);
+		request = next_request(lane, &passed_by);
+		if (request == NULL)
+			break;
 		item = start_item(lane, request);
 		if (item != NULL)
 		{

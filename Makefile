@@ -70,8 +70,8 @@ include $(PGXS)
 # Every object depends on every header: there are few, and all are small.
 $(OBJS): $(wildcard src/*.h src/*/*.h)
 
-# What the TAP tests and the demonstration stand on: slow names, a fast clock, and certificates.
-STAGE = build/stage/slow_names.so build/stage/fast_clock.so build/stage/server.pem
+# What the TAP tests and the demonstration stand on: slow names, clocks that are wrong, and certificates.
+STAGE = build/stage/slow_names.so build/stage/fast_clock.so build/stage/set_clock.so build/stage/server.pem
 
 build/stage/%.so: $(srcdir)/test/stage/%.c
 	@mkdir -p $(@D)

@@ -44,7 +44,7 @@ static Instant next_whole_look = 0;
 static Instant next_due_look = INSTANT_NEVER;
 static DuePlace due_place;
 static int	n_held_due = 0;		/* passed by in this sweep */
-static TimestampTz next_sweep = DT_NOBEGIN;
+static Instant next_sweep = 0;
 static TimestampTz next_due = DT_NOEND;
 static TimestampTz next_held = DT_NOEND;
 
@@ -97,24 +97,23 @@ note_owners(List *owners)
 static TimestampTz
 make_due_ready(void)
 {
-	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz next;
 	List	   *due;
 	List	   *owners = NIL;
 
-	if (now >= next_sweep)
+	if (clock_now() >= next_sweep)
 	{
 		due_place = FIRST_DUE_PLACE;
-		next_sweep = DT_NOEND;
+		next_sweep = INSTANT_NEVER;
 		n_held_due = 0;
 	}
 	due = claim_due(&due_place, &next);
 	if (due != NIL)
 		n_held_due += queue_make_ready(due, &owners);
 	note_owners(owners);
-	if (next > now && next_sweep == DT_NOEND)
-		next_sweep = n_held_due == 0 ? DT_NOBEGIN : now + SECONDS(1) + n_held_due * MILLISECONDS(1);
-	return n_held_due == 0 ? next : Min(next, next_sweep);
+	if (next > GetCurrentTimestamp() && next_sweep == INSTANT_NEVER)
+		next_sweep = n_held_due == 0 ? 0 : clock_now() + SECONDS(1) + n_held_due * MILLISECONDS(1);
+	return n_held_due == 0 ? next : Min(next, timestamp_of(next_sweep));
 }
 
 /* What a look sees, and what it leaves for a later one. */
@@ -201,7 +200,7 @@ dispatcher_start(const QueueScope *requests_in_scope, int max_requests, bool tol
 	queue_lanes_start(dispatcher_context);
 	scope = *requests_in_scope;
 	is_told = told;
-	next_sweep = DT_NOBEGIN;
+	next_sweep = 0;
 	next_due = next_held = DT_NOEND;
 	requests_left = max_requests;
 	starts_more = true;

@@ -89,7 +89,7 @@ installcheck: $(STAGE)
 # for which cmocka 1 has nothing else.
 UNIT_CFLAGS = $(call require,cmocka,1.1,libcmocka-dev)\
 	-std=gnu11 -g -O2 -Wall -Wextra -Werror -Wno-deprecated-declarations -Isrc -Itest/unit $(shell $(PKG_CONFIG) --cflags cmocka)
-UNIT_LIBS = $(shell $(PKG_CONFIG) --libs cmocka)
+UNIT_LIBS = $(shell $(PKG_CONFIG) --libs cmocka) -lm
 UNIT_TESTS = $(patsubst test/unit/%.c,build/unit/%,$(sort $(wildcard test/unit/test_*.c)))
 UNIT_OBJS = build/unit/virtual_clari.o $(patsubst src/core/%.c,build/unit/core/%.o,$(wildcard src/core/*.c))
 

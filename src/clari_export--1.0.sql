@@ -272,6 +272,9 @@ CREATE INDEX clari_export_request_job_idx ON clari_export_request
 CREATE INDEX clari_export_request_finished_idx ON clari_export_request
 	(finished_at) WHERE finished_at IS NOT NULL;
 
+-- Whose they are, to find those of roles that were dropped.
+CREATE INDEX clari_export_request_owner_idx ON clari_export_request (requested_by);
+
 CREATE TABLE clari_export_snapshot (
 	request_id bigint PRIMARY KEY,
 	server name NOT NULL,
@@ -315,6 +318,8 @@ AS 'MODULE_PATHNAME', 'clari_export_period_of'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100000;
 COMMENT ON FUNCTION clari_export_period_of(jsonb) IS
 'the time period of a forecast''s result, the latest of several; null where it does not say';
+
+CREATE INDEX clari_export_snapshot_owner_idx ON clari_export_snapshot (requested_by);
 
 -- The view clari_export_forecast finds the snapshots that have rows here, without reading them.
 CREATE INDEX clari_export_snapshot_forecast_idx ON clari_export_snapshot

@@ -22,6 +22,7 @@
 #include "log.h"
 #include "queue/claim.h"
 #include "queue/dispatcher.h"
+#include "queue/dropped_roles.h"
 #include "queue/item_row.h"
 #include "queue/items.h"
 #include "queue/lanes.h"
@@ -156,6 +157,8 @@ look_at_queue(bool whole)
 		queue_commit("look", look.reported_hold);
 		if (starts_more)
 			requests_left = look.may_start;
+		if (whole && dropped_roles_disown())
+			dispatcher_look();
 	}
 	else
 	{

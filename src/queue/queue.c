@@ -604,7 +604,7 @@ queue_fail_owner(const RequestOwner *owner, const Failure *failure)
 	QueueQuery	query = {0};
 
 	query_add_text(&query, owner->server);
-	query_add_role(&query, owner->role);
+	query_add(&query, OIDOID, ObjectIdGetDatum(owner->role), false);
 	add_failure(&query, failure);
 	query_execute(&query, "fail owner",
 			"WITH failed AS ("
@@ -694,12 +694,21 @@ queue_delete_snapshot(int64 id)
 	return query_execute(&query, "delete snapshot", "DELETE FROM @snapshot@ WHERE request_id = $1") > 0;
 }
 
+static List *
+oid_column(uint64 n)
+{
+	List	   *oids = NIL;
+	bool		is_null;
+
+	for (uint64 row = 0; row < n; row++)
+		oids = lappend_oid(oids, DatumGetObjectId(query_column(row, 1, &is_null)));
+	return oids;
+}
+
 List *
 queue_owners_on(const char *server)
 {
 	QueueQuery	query = {0};
-	List	   *owners = NIL;
-	bool		is_null;
 	uint64		n;
 
 	query_add_text(&query, server);
@@ -707,9 +716,57 @@ queue_owners_on(const char *server)
 			"SELECT requested_by::oid FROM @request@ WHERE server = $1"
 			" UNION SELECT requested_by::oid FROM @snapshot@ WHERE server = $1"
 			" UNION SELECT requested_by::oid FROM @schema@.clari_export_history_forecast WHERE server = $1");
-	for (uint64 row = 0; row < n; row++)
-		owners = lappend_oid(owners, DatumGetObjectId(query_column(row, 1, &is_null)));
-	return owners;
+	return oid_column(n);
+}
+
+/* From each role to the next one, since an index has them, and few have many rows. */
+#define OWNERS_IN(table) \
+	"(WITH RECURSIVE owner AS (" \
+	"  SELECT min(requested_by::oid) AS role FROM " table " WHERE requested_by > 0::oid" \
+	"  UNION ALL SELECT (SELECT min(requested_by::oid) FROM " table " WHERE requested_by > owner.role)" \
+	"  FROM owner WHERE owner.role IS NOT NULL)" \
+	" SELECT role FROM owner WHERE role IS NOT NULL)"
+
+List *
+queue_owners(void)
+{
+	QueueQuery	query = {0};
+
+	return oid_column(query_execute(&query, "owners",
+									OWNERS_IN("@request@") " UNION ALL " OWNERS_IN("@snapshot@")
+									" UNION ALL SELECT requested_by::oid FROM @schema@.clari_export_history_forecast"
+									" WHERE requested_by <> 0::oid"));
+}
+
+static void
+disown_rows(Oid role, const char *name, const char *text)
+{
+	QueueQuery	query = {0};
+
+	query_add_role(&query, role);
+	query_execute(&query, name, text);
+}
+
+#define DISOWN(table)	"UPDATE " table " SET requested_by = 0::oid WHERE requested_by = $1"
+
+void
+queue_disown(Oid role, const Failure *failure)
+{
+	QueueQuery	query = {0};
+
+	query_add_role(&query, role);
+	add_failure(&query, failure);
+	query_execute(&query, "fail disowned",
+			"WITH failed AS ("
+			" UPDATE @request@ SET " FAIL_WITH("$2", "$3", "$4")
+			" WHERE requested_by = $1 AND " IN_STATE(UNFINISHED) " RETURNING id, state)"
+			" SELECT pg_notify('" NOTIFY_CHANNEL "', json_build_object('request_id', id, 'state', state)::text)"
+			" FROM failed");
+	disown_rows(role, "disown requests", DISOWN("@request@"));
+	disown_rows(role, "disown snapshots", DISOWN("@snapshot@"));
+	disown_rows(role, "disown forecasts", DISOWN("@schema@.clari_export_history_forecast"));
+	disown_rows(role, "disown parts", DISOWN("@schema@.clari_export_history_part"));
+	disown_rows(role, "disown history", DISOWN("@schema@.clari_export_history"));
 }
 
 void

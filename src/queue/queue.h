@@ -179,7 +179,13 @@ extern Oid	queue_snapshot_owner(int64 id);
 extern bool queue_delete_request(int64 id);
 extern bool queue_delete_snapshot(int64 id);
 
-/* The roles that have requests, snapshots or a history with a server of that name, as a list of OIDs. */
+/* All roles that have requests, snapshots or a history, as a list of OIDs, perhaps twice; 0 for nobody is none. */
+extern List *queue_owners(void);
+
+/* Let a role's unfinished requests fail, and leave all its rows to nobody. */
+extern void queue_disown(Oid role, const Failure *failure);
+
+/* The roles that have some with a server of that name. */
 extern List *queue_owners_on(const char *server);
 
 /* A server has another name: its requests, snapshots and history go with it. */

@@ -50,6 +50,7 @@ typedef struct WakeState
 static WakeState *state = NULL;
 static WorkerEntry *my_entry = NULL;
 static WakeNotes pending;		/* of the transaction at hand */
+static bool wake_all_pending = false;
 static bool launcher_wake_pending = false;
 static object_access_hook_type previous_object_access_hook = NULL;
 static ProcessUtility_hook_type previous_utility_hook = NULL;
@@ -248,6 +249,30 @@ wake_worker(const WakeNotes *notes)
 	set_latch_of(pid);
 }
 
+/* What concerns the whole cluster. */
+static void
+wake_all_workers(void)
+{
+	int			pids[MAX_WORKERS];
+
+	LWLockAcquire(state->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < MAX_WORKERS; i++)
+	{
+		pids[i] = state->workers[i].pid;
+		state->workers[i].notes.everything |= pids[i] != 0;
+	}
+	LWLockRelease(state->lock);
+	for (int i = 0; i < MAX_WORKERS; i++)
+		set_latch_of(pids[i]);
+}
+
+static void
+forget_pending(void)
+{
+	clear_notes(&pending);
+	wake_all_pending = launcher_wake_pending = false;
+}
+
 /*
  * Wake at the very end of a commit: a look before the invalidation messages
  * are out would find in its caches what has just been dropped.
@@ -260,20 +285,19 @@ at_resource_release(ResourceReleasePhase phase, bool is_commit, bool is_top_leve
 		return;
 	if (is_commit && has_notes(&pending))
 		wake_worker(&pending);
+	if (is_commit && wake_all_pending)
+		wake_all_workers();
 	if (is_commit && launcher_wake_pending)
 		set_latch_of(state->launcher_pid);
-	clear_notes(&pending);
-	launcher_wake_pending = false;
+	forget_pending();
 }
 
 /* What is prepared is not committed yet; for resources it looks the same. */
 static void
 at_transaction_end(XactEvent event, void *arg pg_attribute_unused())
 {
-	if (event != XACT_EVENT_PREPARE)
-		return;
-	clear_notes(&pending);
-	launcher_wake_pending = false;
+	if (event == XACT_EVENT_PREPARE)
+		forget_pending();
 }
 
 static void
@@ -329,6 +353,13 @@ wake_for_insert_at_commit(void)
 {
 	if (may_note() && pending.n_owners == 0)
 		pending.everything = true;
+}
+
+static void
+wake_all_at_commit(void)
+{
+	watch_transaction_end();
+	wake_all_pending = true;
 }
 
 /* A database is there for the launcher to see once it is committed. */
@@ -387,6 +418,8 @@ on_object_access(ObjectAccessType access, Oid class_id, Oid object_id, int sub_i
 		stop_worker_of(object_id);
 	else if (class_id == DatabaseRelationId && (access == OAT_POST_CREATE || access == OAT_POST_ALTER))
 		wake_launcher_at_commit();
+	else if (class_id == AuthIdRelationId && access == OAT_DROP)
+		wake_all_at_commit();
 	else if (class_id == ForeignServerRelationId || class_id == UserMappingRelationId ||
 			 class_id == ExtensionRelationId || class_id == AuthIdRelationId)
 		wake_at_commit();

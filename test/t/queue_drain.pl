@@ -216,6 +216,19 @@ is(states($shadowed, $enqueued->{rows}), 'done done', 'drain under a search_path
 is($test->superuser->value('SELECT count(*) FROM shadow.called'), 0, 'calls nothing of it');
 
 # ----------
+# A role that was dropped
+# ----------
+
+$test->superuser->run($_) for 'CREATE ROLE leaver LOGIN', 'GRANT USAGE ON FOREIGN SERVER clari TO leaver';
+my $leaver = $test->new_session(user => 'leaver');
+my $left   = $test->enqueue(session => $leaver, run_after => '2999-01-01');
+$leaver->quit;
+$test->superuser->run($_) for 'DROP OWNED BY leaver', 'DROP ROLE leaver';
+drain;
+is($test->superuser->value("SELECT requested_by, state, error_code FROM clari_export_request WHERE id = $left"), '-|failed|42704',
+	'a drain leaves its requests to nobody');
+
+# ----------
 # Retention
 # ----------
 

@@ -10,9 +10,11 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "clari/jsonb_writer.h"
 #include "clari/result.h"
 #include "core/json.h"
 #include "jsonb_reader.h"
+#include "settings.h"
 #include "value.h"
 
 #define BYTE_ORDER_MARK	"\xEF\xBB\xBF"
@@ -22,12 +24,16 @@
  * ----------
  */
 
-/* JSON between systems is UTF-8 (RFC 8259); verify it, and convert it. */
+/*
+ * JSON between systems is UTF-8 (RFC 8259); verify it, and convert it. What is
+ * not JSON json_in() says best.
+ */
 static Jsonb *
 parse_body(const Reply *reply)
 {
 	const char *body = reply->body;
 	char	   *text;
+	Json		json;
 
 	if (reply->body_size > MaxAllocSize - 1)
 		ereport(ERROR,
@@ -40,7 +46,9 @@ parse_body(const Reply *reply)
 	if (strncmp(body, BYTE_ORDER_MARK, strlen(BYTE_ORDER_MARK)) == 0)
 		body += strlen(BYTE_ORDER_MARK);
 	text = pg_any_to_server(body, (int) strlen(body), PG_UTF8);
-	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
+	if (!json_read(text, strlen(text), &json))
+		DirectFunctionCall1(json_in, CStringGetDatum(text));
+	return jsonb_write(json, settings_max_memory());
 }
 
 static bool
@@ -75,7 +83,7 @@ copy_jsonb(const Jsonb *jsonb)
 	return memcpy(palloc(VARSIZE(jsonb)), jsonb, VARSIZE(jsonb));
 }
 
-/* Parsing takes many times the text, and is forgotten at once. */
+/* What is needed besides the jsonb is forgotten at once. */
 Jsonb *
 result_to_jsonb(const Reply *reply, Failure **failure)
 {

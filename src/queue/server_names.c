@@ -8,6 +8,8 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
+#include "access/xact.h"
 #include "catalog/pg_foreign_server.h"
 #include "commands/event_trigger.h"
 #include "fmgr.h"
@@ -16,6 +18,7 @@
 #include "nodes/parsenodes.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
+#include "utils/syscache.h"
 
 #include "queue/queue.h"
 
@@ -23,6 +26,20 @@ static bool
 is_rename(const Node *command)
 {
 	return IsA(command, RenameStmt) && ((const RenameStmt *) command)->renameType == OBJECT_FOREIGN_SERVER;
+}
+
+/* CREATE SERVER IF NOT EXISTS leaves one that exists as it is. */
+static bool
+is_changed_now(Oid server_id)
+{
+	HeapTuple	tuple = SearchSysCache1(FOREIGNSERVEROID, ObjectIdGetDatum(server_id));
+	bool		is_changed;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	is_changed = TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data));
+	ReleaseSysCache(tuple);
+	return is_changed;
 }
 
 /* The Clari server that the command has given a name; NULL if it did not. */
@@ -35,7 +52,8 @@ named_server(const Node *command)
 		server = GetForeignServerByName(((const CreateForeignServerStmt *) command)->servername, true);
 	else if (is_rename(command))
 		server = GetForeignServerByName(((const RenameStmt *) command)->newname, true);
-	if (server == NULL || strcmp(GetForeignDataWrapper(server->fdwid)->fdwname, "clari_export") != 0)
+	if (server == NULL || !is_changed_now(server->serverid) ||
+		strcmp(GetForeignDataWrapper(server->fdwid)->fdwname, "clari_export") != 0)
 		return NULL;
 	return server;
 }

@@ -89,7 +89,7 @@ PG_FUNCTION_INFO_V1(clari_export_this_database);
 
 /* clari_export_this_database() returns text */
 Datum
-clari_export_this_database(PG_FUNCTION_ARGS)
+clari_export_this_database(FunctionCallInfo fcinfo pg_attribute_unused())
 {
 	PG_RETURN_TEXT_P(cstring_to_text(home_here()));
 }

@@ -17,6 +17,9 @@
 
 #define NOTIFY_CHANNEL	"clari_export"
 
+/* Characters of a period that a result names: an index holds no more of them. */
+#define LONGEST_PERIOD	"256"
+
 /*
  * A condition on the state of requests that are sought by their ids. Written as
  * it comes, it would imply the condition of an index of all those in such a
@@ -490,7 +493,7 @@ insert_snapshot(int64 id, const Export *export, Jsonb *result)
 			"INSERT INTO @snapshot@ (request_id, server, kind, forecast_id, time_period, options, job_id,"
 			" requested_by, exported_at, truncated, result)"
 			" SELECT id, server, kind, forecast_id,"
-			" coalesce(time_period, options ->> 'timePeriod', @schema@.clari_export_period_of($3)),"
+			" left(coalesce(time_period, options ->> 'timePeriod', @schema@.clari_export_period_of($3)), " LONGEST_PERIOD "),"
 			" options, job_id, requested_by, clock_timestamp(), $2, $3"
 			" FROM @request@ WHERE id = $1");
 }
@@ -536,7 +539,8 @@ queue_import(const char *server, Oid role, const char *forecast_id, const char *
 	query_execute(&query, "import snapshot",
 			"INSERT INTO @snapshot@ (request_id, server, kind, forecast_id, time_period, options,"
 			" requested_by, exported_at, truncated, result)"
-			" VALUES ($6, $1, 'forecast', $3, coalesce($4, @schema@.clari_export_period_of($7)), '{}', $2, $5, false, $7)");
+			" VALUES ($6, $1, 'forecast', $3, left(coalesce($4, @schema@.clari_export_period_of($7)), " LONGEST_PERIOD "),"
+			" '{}', $2, $5, false, $7)");
 	notify(id, "done");
 	return id;
 }

@@ -75,6 +75,13 @@ sub jobs_of
 	return '[' . join(',', map { sprintf '{"jobId":"a%023d","status":"DONE","module":"FORECAST","startTime":%d}', $_, $time } 1 .. $n) . ']';
 }
 
+# Texts that no index holds, and no compression makes short.
+sub of_long_ids
+{
+	my ($text) = @_;
+	return $text =~ s/"ID"/'"' . join('', map { chr(ord('0') + int(rand(10))) . chr(ord('a') + int(rand(26))) } 1 .. 10_000) . '"'/ger;
+}
+
 my $many_jobs = body_file('many', jobs_of(20_000, 1_767_225_600_000));
 my $full_list = body_file('full', jobs_of(150_000, 1_767_225_600_000));
 
@@ -195,6 +202,11 @@ my @cases = (
 	[ 'a number that none can hold',   result => text('{"entries":[],"a":1e999999999}'), 'RC008', 'failed RC008' ],
 	[ 'a result of one name',          result => whole(3 * MB + 21, '{"entries":[{', [ '"a":1,', 500_000 ], '"b":1}]}'), '', 'done' ],
 	[ 'a result for ever',             result => until_close('[', [ ' ', 40 * MB ]), 'RC008', 'failed RC008' ],
+	[ 'a result of long ids, form 1',  result => text(of_long_ids('{"timePeriods":[{"timePeriodId":"ID","startDate":"2026-07-01","endDate":"2026-09-30"}],'
+		. '"timeFrames":[{"timeFrameId":"ID"}],"users":[{"userId":"ID","name":"ID","email":"ID","crmId":"ID","scopeId":"ID"}],"fields":[{"fieldId":"ID","fieldName":"ID"}],'
+		. '"entries":[{"timePeriodId":"ID","timeFrameId":"ID","userId":"ID","fieldId":"ID","forecastValue":1}]}')), '', 'done' ],
+	[ 'a result of long ids, form 2',  result => text(of_long_ids('[{"User":"ID","Email":"ID","CRM User ID":"ID","Role":"ID","Timeframe":"ID","Field":"ID","Week":"0",'
+		. '"Start Day":"07/01/2026","End Day":"07/07/2026","Data Type":"ID","Data Value":"ID"}]')), '', 'done' ],
 	[ 'a result redirected',           result => { redirect => $elsewhere->base_url . '/x' }, 'RC002', 'failed RC002' ]);
 
 # ----------

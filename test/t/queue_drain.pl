@@ -86,6 +86,21 @@ is($test->request($paused)->{hold_reason}, 'monthly quota used up', 'nor for ano
 $sim->reset;
 $session->value("SELECT clari_export_cancel($paused)");
 
+# What becomes due later is waited for in no lane.
+$sim->reset;
+my $in_an_hour = $session->value(
+	q{INSERT INTO clari_export_request (forecast_id, run_after) VALUES ('net_arr', clock_timestamp() + '50 min') RETURNING id});
+my $at_once = $test->enqueue;
+$other->send(q{CALL clari_export_drain(max_runtime => '1 hour')});
+$test->await_state('done', $at_once);
+my $meanwhile = $test->enqueue;
+$test->await('its lane', sub { drain; return states($meanwhile) eq 'done' });
+is(scalar $test->superuser->value('SELECT count(*) FROM pg_stat_activity WHERE state = \'active\' AND pid = ' . $other->pid), 1,
+	'a drain with nothing due lets go of its lane');
+$session->run('SELECT pg_cancel_backend(' . $other->pid . ')');
+is($other->receive->{sqlstate}, '57014', 'while it waits for what is');
+$session->value("SELECT clari_export_cancel($in_an_hour)");
+
 # ----------
 # Where it may be called
 # ----------

@@ -124,6 +124,20 @@ $sim->finish_job($test->await_state('running', $second)->{job_id});
 ends_without_a_trace($_, 'job queue full') for $full, $second;
 is($sim->stats->{keys}{'demo-key'}{accepted}, 2, 'each was accepted once');
 
+# What ends a hold may be that the request waits for no more than its turn. This key's organization has one place.
+$test->create_server('turns', api_key => 'second-key', max_concurrent_exports => 2, poll_max_attempts => 100_000);
+$test->superuser->value(q{SELECT clari_export_release('long_hold')});
+$sim->reset({ job => ENDLESS });
+my $first = $test->await_state('running', $test->enqueue(server => 'turns'));
+my $next  = $test->enqueue(server => 'turns');
+await_hold($next, 'job queue full');
+$test->set_options('turns', max_concurrent_exports => 1);
+$test->await('the end of the hold', sub { my $request = $test->request($next); $request->{state} eq 'queued' && !defined $request->{hold_reason} });
+pass("a hold's reason goes when the hold does, and not with the turn");
+$sim->finish_job($first->{job_id});
+$sim->finish_job($test->await_state('running', $next)->{job_id});
+$test->await_state('done', $next);
+
 # ----------
 # The monthly quota
 # ----------
@@ -141,6 +155,14 @@ $test->await_state('done', $last);
 $sim->configure({ job => { statuses => undef } });
 $sim->advance(31 * 86400);
 ends_without_a_trace($too_many, 'after a month');
+
+# A refusal is a clear no, even while Clari is asked which of both it is.
+$sim->reset(organization(3, 0));
+$sim->rules({ match => { path => '^/admin/limits' }, do => { hang => \1 } });
+my $asking = $test->enqueue;
+is(await_hold($asking, 'job queue full')->{state}, 'queued', 'a submission that was refused is under way no more');
+is(scalar $sim->log(path => '/admin/limits', t_end => undef), 1, 'before it is known what for');
+is($session->value("SELECT clari_export_cancel($asking)"), 'cancelled', 'and can be cancelled');
 
 # ----------
 # Clari is away

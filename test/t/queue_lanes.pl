@@ -107,6 +107,13 @@ my @shared = map { ($test->enqueue, $test->enqueue(session => $analyst), $test->
 $test->await_state('done', @shared);
 is(max_running, 1, 'two mappings and two servers with one key are one lane');
 
+# Each by the limits of its own server.
+$test->create_server('patient', submit_interval => '1 hour');
+my $patient = $test->enqueue(server => 'patient');
+$test->await_state('done', map { $test->enqueue(priority => 9) } 1 .. 2);
+is($test->request($patient)->{state}, 'queued', "a server's submit_interval holds its own requests and no other server's");
+$session->value("SELECT clari_export_cancel($patient)");
+
 # ----------
 # Order
 # ----------

@@ -12,6 +12,7 @@
 #include "clari/secret_statements.h"
 #include "clari/stat.h"
 #include "fault.h"
+#include "log.h"
 #include "queue/wake.h"
 #include "queue/worker.h"
 #include "settings.h"
@@ -31,6 +32,7 @@ request_shared_memory(void)
 	lane_request_shared_memory();
 	wake_request_shared_memory();
 	stat_request_shared_memory();
+	log_request_shared_memory();
 }
 
 static void
@@ -41,6 +43,7 @@ attach_shared_memory(void)
 	lane_attach_shared_memory();
 	wake_attach_shared_memory();
 	stat_attach_shared_memory();
+	log_attach_shared_memory();
 }
 
 static void

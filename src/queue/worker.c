@@ -29,6 +29,7 @@
 
 #include "clari/lane.h"
 #include "clock.h"
+#include "log.h"
 #include "queue/dispatcher.h"
 #include "queue/wake.h"
 #include "queue/worker.h"
@@ -395,6 +396,32 @@ note_why(int code pg_attribute_unused(), Datum number)
 		wake_note_end_when_told(DatumGetInt32(number));
 }
 
+static void
+register_and_work(void)
+{
+	if (!wake_register_worker())
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("it has one already, or too many databases have one")));
+	report_activity();
+	work();
+}
+
+/* The error at hand is no request's. Ending well, we leave it to log.c what the log says of it. */
+static void
+end_with_error(void)
+{
+	ErrorData  *error;
+
+	HOLD_INTERRUPTS();
+	error_context_stack = NULL;
+	MemoryContextSwitchTo(TopMemoryContext);
+	error = CopyErrorData();
+	FlushErrorState();
+	log_now_and_then(psprintf("the worker for database \"%s\" ends: %s", MyBgworkerEntry->bgw_extra, error->message));
+	proc_exit(0);
+}
+
 /*
  * An error that is no request's ends the process; the launcher starts another,
  * which takes up from the table what this one left behind.
@@ -407,11 +434,13 @@ clari_export_worker_main(Datum number)
 	BackgroundWorkerInitializeConnection(MyBgworkerEntry->bgw_extra, NULL, 0);
 	MemoryContextSwitchTo(AllocSetContextCreate(TopMemoryContext, "clari_export worker",
 												ALLOCSET_DEFAULT_SIZES));
-	if (!wake_register_worker())
-		ereport(FATAL,
-				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("database \"%s\" cannot have a clari_export worker", MyBgworkerEntry->bgw_extra),
-				 errdetail("It has one already, or too many databases have one.")));
-	report_activity();
-	work();
+	PG_TRY();
+	{
+		register_and_work();
+	}
+	PG_CATCH();
+	{
+		end_with_error();
+	}
+	PG_END_TRY();
 }

@@ -557,6 +557,14 @@ LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE ROWS 20000;
 COMMENT ON FUNCTION clari_export_rows(jsonb) IS
 'turns the result of a forecast export, in either of Clari''s forms, into rows: one for each value of an entry';
 
+CREATE FUNCTION clari_export_csv(csv text)
+RETURNS jsonb
+AS 'MODULE_PATHNAME', 'clari_export_csv'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100000;
+
+COMMENT ON FUNCTION clari_export_csv(text) IS
+'turns the CSV of a forecast export into the flat form that clari_export_rows() and clari_export_import() take';
+
 CREATE FUNCTION clari_export_time_period(
 	day date DEFAULT CURRENT_DATE,
 	first_month int DEFAULT 1)

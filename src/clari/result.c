@@ -1,6 +1,9 @@
 /*
  * result.c
  *		A reply's body as jsonb.
+ *
+ * The CSV of a forecast becomes its flat form, told by its header: a job that
+ * is known by its id alone may be of either format.
  */
 #include "postgres.h"
 
@@ -13,6 +16,7 @@
 #include "clari/jsonb_writer.h"
 #include "clari/result.h"
 #include "core/json.h"
+#include "flat_form.h"
 #include "jsonb_reader.h"
 #include "settings.h"
 #include "value.h"
@@ -25,11 +29,11 @@
  */
 
 /*
- * JSON between systems is UTF-8 (RFC 8259); verify it, and convert it. What is
- * not JSON json_in() says best.
+ * JSON between systems is UTF-8 (RFC 8259), and Clari's CSV is, too; verify it,
+ * and convert it. What is not JSON json_in() says best.
  */
 static Jsonb *
-parse_body(const Reply *reply)
+parse_body(const Reply *reply, bool may_be_csv)
 {
 	const char *body = reply->body;
 	char	   *text;
@@ -46,6 +50,8 @@ parse_body(const Reply *reply)
 	if (strncmp(body, BYTE_ORDER_MARK, strlen(BYTE_ORDER_MARK)) == 0)
 		body += strlen(BYTE_ORDER_MARK);
 	text = pg_any_to_server(body, (int) strlen(body), PG_UTF8);
+	if (may_be_csv && flat_form_is_csv(text, strlen(text)))
+		text = flat_form_of_csv(text, strlen(text));
 	if (!json_read(text, strlen(text), &json))
 		DirectFunctionCall1(json_in, CStringGetDatum(text));
 	return jsonb_write(json, settings_max_memory());
@@ -64,8 +70,9 @@ is_error_of_the_data(int sqlstate)
 static Failure *
 not_storable(const ErrorData *error)
 {
-	Failure    *failure = failure_make(ERRCODE_CLARI_BAD_RESPONSE,
-									   "the reply from Clari cannot be stored as jsonb");
+	bool		is_csv = error->sqlerrcode == ERRCODE_BAD_COPY_FILE_FORMAT;
+	Failure    *failure = failure_make(ERRCODE_CLARI_BAD_RESPONSE, "the reply from Clari cannot be %s",
+									   is_csv ? "read as CSV" : "stored as jsonb");
 
 	failure->detail = error->detail != NULL ?
 		psprintf("%s: %s", error->message, error->detail) : psprintf("%s.", error->message);
@@ -73,7 +80,7 @@ not_storable(const ErrorData *error)
 	if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_PROGRAM_LIMIT_EXCEEDED ||
 		error->sqlerrcode == ERRCODE_INTERNAL_ERROR)
 		failure->hint = pstrdup("Export less at once: name fewer typesToExport, a scopeId, or leave out includeHistorical.");
-	failure->never_fits = error->sqlerrcode != ERRCODE_INVALID_TEXT_REPRESENTATION;
+	failure->never_fits = error->sqlerrcode != ERRCODE_INVALID_TEXT_REPRESENTATION && !is_csv;
 	return failure;
 }
 
@@ -84,8 +91,8 @@ copy_jsonb(const Jsonb *jsonb)
 }
 
 /* What is needed besides the jsonb is forgotten at once. */
-Jsonb *
-result_to_jsonb(const Reply *reply, Failure **failure)
+static Jsonb *
+body_to_jsonb(const Reply *reply, bool may_be_csv, Failure **failure)
 {
 	MemoryContext context = CurrentMemoryContext;
 	MemoryContext parsing = AllocSetContextCreate(context, "clari_export parsing", ALLOCSET_DEFAULT_SIZES);
@@ -97,7 +104,7 @@ result_to_jsonb(const Reply *reply, Failure **failure)
 		Jsonb	   *parsed;
 
 		MemoryContextSwitchTo(parsing);
-		parsed = parse_body(reply);
+		parsed = parse_body(reply, may_be_csv);
 		MemoryContextSwitchTo(context);
 		result = copy_jsonb(parsed);
 	}
@@ -118,6 +125,12 @@ result_to_jsonb(const Reply *reply, Failure **failure)
 	PG_END_TRY();
 	MemoryContextDelete(parsing);
 	return result;
+}
+
+Jsonb *
+result_to_jsonb(const Reply *reply, Failure **failure)
+{
+	return body_to_jsonb(reply, false, failure);
 }
 
 /* ----------
@@ -208,9 +221,10 @@ wrong_shape(const Reply *reply)
 ResultReading
 result_read(const Export *export, const Reply *reply, Jsonb **result, Failure **failure)
 {
+	bool		may_be_csv = export->goal == GOAL_RESULT || export->kind == EXPORT_FORECAST;
 	Json		json;
 
-	*result = result_to_jsonb(reply, failure);
+	*result = body_to_jsonb(reply, may_be_csv, failure);
 	if (*failure != NULL && !(*failure)->never_fits && !json_read(reply->body, reply->body_size, &json))
 		return RESULT_UNREADABLE;
 	if (*failure != NULL)

@@ -56,8 +56,8 @@ raise_fault(RequestFault fault)
 		case REQUEST_FORMAT_UNKNOWN:
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("exportFormat must be \"JSON\""),
-					 errhint("Leave exportFormat out of the options.")));
+					 errmsg("exportFormat must be \"JSON\" or \"CSV\""),
+					 errhint("Leave exportFormat out of the options for JSON.")));
 			return;
 		case REQUEST_PERIOD_CONTRADICTS:
 			ereport(ERROR,
@@ -92,19 +92,19 @@ make_body(const Submission *submission)
 	return repalloc(body, strlen(body) + 1);
 }
 
-/* Nothing here reads Clari's CSV yet: better refused than paid for and lost. */
+/* Clari has CSV of forecasts alone. */
 static void
 check_format(const Submission *submission)
 {
 	char		format[sizeof("CSV")];
 
-	if (submission->options == NULL)
+	if (submission->options == NULL || submission->kind == EXPORT_FORECAST)
 		return;
 	request_option(to_utf8(submission->options), "exportFormat", format, sizeof(format));
 	if (strcmp(format, "CSV") == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("exportFormat must be \"JSON\""),
+				 errmsg("exportFormat must be \"JSON\" for an export of kind %s", kind_names[submission->kind]),
 				 errhint("Leave exportFormat out of the options.")));
 }
 

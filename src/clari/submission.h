@@ -21,8 +21,8 @@ typedef struct Submission
  * task's memory context.
  *
  * Errors: 22023 for an empty or overlong id, options that are not an object,
- * a period that contradicts them; 0A000 for an exportFormat other than JSON, or
- * CSV of a forecast.
+ * a period that contradicts them; 0A000 for an exportFormat other than JSON and,
+ * of a forecast, CSV.
  */
 extern void submission_prepare(Task *task, ExportGoal goal, const ExportRules *rules,
 							   const Submission *submission);

@@ -13,6 +13,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
+#include "core/flat_column.h"
 #include "core/period.h"
 #include "rows/flat_rows.h"
 #include "rows/forecast_values.h"
@@ -20,48 +21,23 @@
 
 #define FIRST_SIZE		64
 #define UPDATE_TYPE		"UPDATED"
-#define NOT_AVAILABLE	"n/a"
+#define NOT_AVAILABLE	"N/A"
 
-/* The columns of Clari's CSV. */
-typedef enum FlatColumn
+/* The columns of those that are a text and nothing else; ROW_COLUMNS for the others. */
+static const RowColumn columns[FLAT_COLUMNS] =
 {
-	FLAT_USER,
-	FLAT_EMAIL,
-	FLAT_CRM_USER_ID,
-	FLAT_ROLE,
-	FLAT_PARENT_ROLE,
-	FLAT_TIMEFRAME,
-	FLAT_FIELD,
-	FLAT_WEEK,
-	FLAT_START_DAY,
-	FLAT_END_DAY,
-	FLAT_DATA_TYPE,
-	FLAT_DATA_VALUE,
-	FLAT_COLUMNS
-} FlatColumn;
-
-/* Their headers, in lower case, and the columns of those that are a text and nothing else. */
-static const struct
-{
-	const char *header;
-	int			length;
-	int			column;			/* RowColumn, or ROW_COLUMNS for none */
-}			columns[FLAT_COLUMNS] =
-{
-#define COLUMN(header, column) {header, sizeof(header) - 1, column}
-	[FLAT_USER] = COLUMN("user", ROW_USER_NAME),
-	[FLAT_EMAIL] = COLUMN("email", ROW_USER_EMAIL),
-	[FLAT_CRM_USER_ID] = COLUMN("crm user id", ROW_CRM_USER_ID),
-	[FLAT_ROLE] = COLUMN("role", ROW_ROLE),
-	[FLAT_PARENT_ROLE] = COLUMN("parent role", ROW_PARENT_ROLE),
-	[FLAT_TIMEFRAME] = COLUMN("timeframe", ROW_TIME_PERIOD),
-	[FLAT_FIELD] = COLUMN("field", ROW_FIELD_NAME),
-	[FLAT_WEEK] = COLUMN("week", ROW_TIME_FRAME_ID),
-	[FLAT_START_DAY] = COLUMN("start day", ROW_COLUMNS),
-	[FLAT_END_DAY] = COLUMN("end day", ROW_COLUMNS),
-	[FLAT_DATA_TYPE] = COLUMN("data type", ROW_COLUMNS),
-	[FLAT_DATA_VALUE] = COLUMN("data value", ROW_COLUMNS),
-#undef COLUMN
+	[FLAT_USER] = ROW_USER_NAME,
+	[FLAT_EMAIL] = ROW_USER_EMAIL,
+	[FLAT_CRM_USER_ID] = ROW_CRM_USER_ID,
+	[FLAT_ROLE] = ROW_ROLE,
+	[FLAT_PARENT_ROLE] = ROW_PARENT_ROLE,
+	[FLAT_TIMEFRAME] = ROW_TIME_PERIOD,
+	[FLAT_FIELD] = ROW_FIELD_NAME,
+	[FLAT_WEEK] = ROW_TIME_FRAME_ID,
+	[FLAT_START_DAY] = ROW_COLUMNS,
+	[FLAT_END_DAY] = ROW_COLUMNS,
+	[FLAT_DATA_TYPE] = ROW_COLUMNS,
+	[FLAT_DATA_VALUE] = ROW_COLUMNS,
 };
 
 /* What must be the same for an answer to be about a value. */
@@ -108,33 +84,6 @@ typedef struct FlatRowReader
  * ----------
  */
 
-static char
-lower_case(char c)
-{
-	return c >= 'A' && c <= 'Z' ? (char) (c - 'A' + 'a') : c;
-}
-
-static bool
-is_word(Slice text, const char *word, int length)
-{
-	if (text.length != length)
-		return false;
-	for (int i = 0; i < length; i++)
-		if (lower_case(text.text[i]) != word[i])
-			return false;
-	return true;
-}
-
-static int
-find_column(Slice header)
-{
-	int			column = 0;
-
-	while (column < FLAT_COLUMNS && !is_word(header, columns[column].header, columns[column].length))
-		column++;
-	return column;
-}
-
 /* CSV has no null: a blank text is one. */
 static bool
 is_blank(Slice text)
@@ -146,6 +95,12 @@ is_blank(Slice text)
 	return i == text.length;
 }
 
+static bool
+is_not_available(Slice text)
+{
+	return text.length == (int) strlen(NOT_AVAILABLE) && pg_strncasecmp(text.text, NOT_AVAILABLE, strlen(NOT_AVAILABLE)) == 0;
+}
+
 /* The text of a cell other than a value's; none where it says that there is none. */
 static Slice
 cell_text(const JsonbValue *value)
@@ -153,8 +108,7 @@ cell_text(const JsonbValue *value)
 	Slice		text = jsonb_scalar(value);
 	Slice		nothing = {NULL, 0};
 
-	return text.text == NULL || is_blank(text) || is_word(text, NOT_AVAILABLE, sizeof(NOT_AVAILABLE) - 1) ?
-		nothing : text;
+	return text.text == NULL || is_blank(text) || is_not_available(text) ? nothing : text;
 }
 
 /* A quarter is named as form 1 names it; anything else as it is written. */
@@ -182,13 +136,15 @@ read_row(FlatRowReader *reader, JsonbContainer *object)
 		reader->values[i].type = jbvNull;
 	while ((token = JsonbIteratorNext(&iterator, &item, true)) != WJB_DONE)
 	{
-		int			column;
+		Slice		header;
+		FlatColumn	column;
 		bool		is_known;
 
 		CHECK_FOR_INTERRUPTS();
 		if (token != WJB_KEY)
 			continue;
-		column = find_column(jsonb_scalar(&item));
+		header = jsonb_scalar(&item);
+		column = flat_column_find(header.text, (size_t) header.length);
 		is_known = column < FLAT_COLUMNS && reader->values[column].type == jbvNull;
 		JsonbIteratorNext(&iterator, is_known ? &reader->values[column] : &ignored, true);
 	}
@@ -326,8 +282,8 @@ put_flat_row(JsonbContainer *object, void *argument)
 	update = find_update(reader);
 	row_clear(row);
 	for (int i = 0; i < FLAT_COLUMNS; i++)
-		if (columns[i].column != ROW_COLUMNS)
-			row_set_text(row, (RowColumn) columns[i].column, reader->cells[i]);
+		if (columns[i] != ROW_COLUMNS)
+			row_set_text(row, columns[i], reader->cells[i]);
 	set_week(reader);
 	set_field_type(row, reader->cells[FLAT_DATA_TYPE]);
 	if (update != NULL)

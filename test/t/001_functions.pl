@@ -362,6 +362,7 @@ my @later_faults = (
 	[ 'fetches reset',           '/results$',          { reset => \1 },         'RC009' ],
 	[ 'fetches truncated',       '/results$',          { truncate => 30 },      'RC008' ],
 	[ 'fetches malformed',       '/results$',          { body_text => '[1, ' }, 'RC008' ],
+	[ 'fetches of broken CSV',   '/results$',          { body_text => "Field,Data Value\nCommit\n" }, 'RC008' ],
 	[ 'fetches empty',           '/results$',          { empty => \1 },         'RC008' ],
 	[ 'fetches oversized',       '/results$',          { oversize => 2**21 },   'RC008' ],
 	[ 'fetches redirected',      '/results$', { redirect => 'http://127.0.0.1:1/' }, 'RC002' ]);
@@ -629,7 +630,7 @@ my @refused = (
 	[ q{clari_export('net_arr', options => '{"exportFormat": "XLSX"}')},   '0A000' ],
 	[ q{clari_export_submit('net_arr', options => '{"exportFormat": 1}')}, '0A000' ],
 	[ q{clari_export_activity('{"exportFormat": "CSV"}')},                '0A000' ],
-	[ q{clari_export('net_arr', options => '{"exportFormat": "CSV"}')},   '0A000' ],
+	[ q{clari_export_audit_events('{"exportFormat": "CSV"}')},            '0A000' ],
 	[ q{clari_export('net_arr', '2026_Q1', '{"timePeriod": "2026_Q2"}')}, '22023' ],
 	[ q{clari_export('net_arr', '2026_Q1', '{"timePeriod": 5}')},         '22023' ],
 	[ q{clari_export_all('net_arr', NULL)},                               '22004' ],
@@ -647,6 +648,18 @@ is(scalar $sim->log, 0, 'what is refused here sends nothing');
 
 is($session->value(q{SELECT clari_export('net_arr', '2026_Q1', '{"timePeriod": "2026_Q1", "exportFormat": "JSON"}') ? 'entries'}), 't',
 	'options that say the same as the arguments are accepted');
+
+# The CSV of a forecast has the same rows as its flat form, and so has one whose job is known by its id alone.
+my $flat = q{SELECT md5(string_agg(r::text, ' ' ORDER BY r::text)) FROM clari_export_rows(%s) AS r};
+$sim->reset;
+$sim->jobs(({ form => 2 }));
+my $rows_of_json = $session->value(sprintf $flat, q{clari_export('net_arr', '2026_Q1')});
+is($session->value(sprintf $flat, q{clari_export('net_arr', '2026_Q1', '{"exportFormat": "CSV"}')}), $rows_of_json, 'CSV has the same rows');
+is($session->value(sprintf $flat, q{clari_export_result((SELECT job_id FROM clari_export_jobs() WHERE file_type = 'CSV'))}), $rows_of_json,
+	'and those of a job that is known by its id alone');
+$sim->rules({ match => { path => '/results$' }, times => FOREVER, do => { body_text => "Field,Data Value\nCommit,5\nCommit\n" } });
+like($session->fails(q{SELECT clari_export('net_arr', '2026_Q1', '{"exportFormat": "CSV"}')}, 'RC008', 'CSV with a field too few')->{detail},
+	qr/line 3/, 'CSV with a field too few: which line');
 
 # ----------
 # The session is as good as new

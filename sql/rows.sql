@@ -252,6 +252,22 @@ SELECT change, count(*), sum(difference) FROM form_1, clari_export_changes(NULL,
 SELECT change, count(*), sum(difference) FROM form_1, clari_export_changes(result, NULL) GROUP BY change;
 SELECT change, before_text, after_text, difference
 FROM clari_export_changes('{"entries": [{"aValue": "No"}]}', '{"entries": [{"aValue": "Yes"}]}');
+-- A user's id that holds the role: who moves to another role keeps the call, and who has two roles is in both of them.
+SELECT change, user_id, role, before_value, after_value
+FROM (VALUES ('[{"userId": "1:A", "forecastValue": 5}, {"userId": "2:A", "forecastValue": 7}, {"userId": "2:B", "forecastValue": 8},
+		{"userId": "3", "forecastValue": 9}]',
+	'[{"userId": "1:B", "forecastValue": 6}, {"userId": "2:A", "forecastValue": 7}, {"userId": "4", "forecastValue": 9}]')) AS v (before, after),
+	clari_export_changes(jsonb_build_object('entries', before::jsonb, 'users', (SELECT jsonb_agg(u) FROM (VALUES
+		('1:A', 'a', 'A'), ('1:B', 'a', 'B'), ('2:A', 'b', 'A'), ('2:B', 'b', 'B'), ('3', 'c', 'A'), ('4', 'c', 'B')) AS u ("userId", "crmId", "hierarchyName"))),
+		jsonb_build_object('entries', after::jsonb, 'users', (SELECT jsonb_agg(u) FROM (VALUES
+		('1:A', 'a', 'A'), ('1:B', 'a', 'B'), ('2:A', 'b', 'A'), ('2:B', 'b', 'B'), ('3', 'c', 'A'), ('4', 'c', 'B')) AS u ("userId", "crmId", "hierarchyName")))) AS c
+ORDER BY change, user_id;
+
+-- Of entries alike each has its own counterpart.
+SELECT before, change, before_value, after_value
+FROM (VALUES ('[{"aValue": 1}, {"aValue": 2}, {"aValue": 2}, {"aValue": "N/A"}, {"aValue": null}]')) AS v (before),
+	unnest(ARRAY[before, '[{"aValue": 2}, {"aValue": 1}, {"aValue": 3}, {"aValue": "N/A"}]']) AS after,
+	clari_export_changes(jsonb_build_object('entries', before::jsonb), jsonb_build_object('entries', after::jsonb)) AS c;
 SELECT count(*) FROM clari_export_changes(NULL, NULL);
 SELECT * FROM clari_export_changes('{}', '5');
 

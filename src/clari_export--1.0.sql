@@ -557,6 +557,45 @@ LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE ROWS 20000;
 COMMENT ON FUNCTION clari_export_rows(jsonb) IS
 'turns the result of a forecast export, in either of Clari''s forms, into rows: one for each value of an entry';
 
+-- One row an object of Clari's list; of several with the same natural key (an activity's id; an event's moment, name,
+-- parameters, actors, session and correlation id) the first one. An element of an array that is an object is its JSON.
+CREATE FUNCTION clari_export_activity_rows(
+	result jsonb,
+	OUT activity_id text,
+	OUT activity_type text,
+	OUT subject text,
+	OUT activity_at timestamptz,
+	OUT owner_id text,
+	OUT organiser_id text,
+	OUT participants text[],
+	OUT accounts text[],
+	OUT opportunities text[])
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'clari_export_activity_rows'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE ROWS 1000;
+
+COMMENT ON FUNCTION clari_export_activity_rows(jsonb) IS
+'turns the result of an activity export into rows: one for each activity';
+
+CREATE FUNCTION clari_export_audit_rows(
+	result jsonb,
+	OUT event_at timestamptz,
+	OUT event text,
+	OUT event_parameters jsonb,
+	OUT actor_id text,
+	OUT actor_name text,
+	OUT actor_email text,
+	OUT impersonating_actor_id text,
+	OUT session_id text,
+	OUT session_type text,
+	OUT correlation_id text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'clari_export_audit_rows'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE ROWS 1000;
+
+COMMENT ON FUNCTION clari_export_audit_rows(jsonb) IS
+'turns the result of an export of audit events into rows: one for each event';
+
 CREATE FUNCTION clari_export_csv(csv text)
 RETURNS jsonb
 AS 'MODULE_PATHNAME', 'clari_export_csv'
@@ -973,7 +1012,9 @@ REVOKE EXECUTE ON FUNCTION clari_export_stat_reset() FROM PUBLIC;
 
 -- An entry is the same in both results if its period, time frame, user, field
 -- and field type are. Where Clari's form 2 lacks a user's id, CRM id (or email,
--- or name) and role stand in for it.
+-- or name) and role stand in for it. Of what has no counterpart then, entries
+-- of the same person in another role are the same: the user's id holds the
+-- role there, and the CRM id does not. Entries alike are paired one by one.
 SET LOCAL search_path = pg_catalog, pg_temp;
 CREATE FUNCTION @extschema@.clari_export_changes(
 	before jsonb,
@@ -1001,8 +1042,34 @@ CREATE FUNCTION @extschema@.clari_export_changes(
 RETURNS SETOF record
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
+	WITH entry AS (
+		SELECT e.*, row_number() OVER (PARTITION BY e.side, (e.person || e.what) COLLATE "C"
+			ORDER BY e.value, e.value_text COLLATE "C") AS nth
+		FROM (
+			SELECT r.*, 0 AS side, chr(31) || coalesce(r.time_period, '') || chr(31) || coalesce(r.time_frame_id, '')
+					|| chr(31) || coalesce(r.field_id, r.field_name, '') || chr(31) || coalesce(r.field_type, '') AS what,
+				coalesce(r.user_id,
+					coalesce(r.crm_user_id, r.user_email, r.user_name, '') || ' ' || coalesce(r.role, '')) AS person,
+				CASE WHEN strpos(r.user_id, ':') > 0 THEN r.crm_user_id END AS crm_person
+			FROM @extschema@.clari_export_rows(before) AS r
+			UNION ALL
+			SELECT r.*, 1 AS side, chr(31) || coalesce(r.time_period, '') || chr(31) || coalesce(r.time_frame_id, '')
+					|| chr(31) || coalesce(r.field_id, r.field_name, '') || chr(31) || coalesce(r.field_type, '') AS what,
+				coalesce(r.user_id,
+					coalesce(r.crm_user_id, r.user_email, r.user_name, '') || ' ' || coalesce(r.role, '')) AS person,
+				CASE WHEN strpos(r.user_id, ':') > 0 THEN r.crm_user_id END AS crm_person
+			FROM @extschema@.clari_export_rows(after) AS r) AS e),
+	known AS (
+		SELECT e.*, CASE WHEN e.crm_person IS NULL
+				OR count(*) OVER (PARTITION BY e.nth, (e.person || e.what) COLLATE "C") = 2
+			THEN 'u' || e.person ELSE 'c' || e.crm_person END || e.what AS entry
+		FROM entry AS e),
+	numbered AS (
+		SELECT k.*, row_number() OVER (PARTITION BY k.side, k.entry COLLATE "C"
+			ORDER BY k.nth, k.person COLLATE "C", k.value) AS number
+		FROM known AS k)
 	SELECT
-		CASE WHEN b.is_there AND a.is_there THEN 'changed' WHEN a.is_there THEN 'added' ELSE 'removed' END,
+		CASE WHEN b.side = 0 AND a.side = 1 THEN 'changed' WHEN a.side = 1 THEN 'added' ELSE 'removed' END,
 		coalesce(a.time_period, b.time_period),
 		coalesce(a.week, b.week),
 		coalesce(a.time_frame_id, b.time_frame_id),
@@ -1023,20 +1090,9 @@ BEGIN ATOMIC
 		a.currency,
 		a.updated_by,
 		a.updated_at
-	FROM (SELECT r.*, true AS is_there,
-			coalesce(r.user_id,
-				coalesce(r.crm_user_id, r.user_email, r.user_name, '') || ' ' || coalesce(r.role, '')) AS person
-		FROM @extschema@.clari_export_rows(before) AS r) AS b
-	FULL JOIN (SELECT r.*, true AS is_there,
-			coalesce(r.user_id,
-				coalesce(r.crm_user_id, r.user_email, r.user_name, '') || ' ' || coalesce(r.role, '')) AS person
-		FROM @extschema@.clari_export_rows(after) AS r) AS a
-	ON a.person = b.person
-		AND coalesce(a.time_frame_id, '') = coalesce(b.time_frame_id, '')
-		AND coalesce(a.field_id, a.field_name, '') = coalesce(b.field_id, b.field_name, '')
-		AND coalesce(a.field_type, '') = coalesce(b.field_type, '')
-		AND coalesce(a.time_period, '') = coalesce(b.time_period, '')
-	WHERE a.is_there IS NULL OR b.is_there IS NULL
+	FROM (SELECT * FROM numbered WHERE side = 0) AS b
+	FULL JOIN (SELECT * FROM numbered WHERE side = 1) AS a ON a.entry = b.entry AND a.number = b.number
+	WHERE a.side IS NULL OR b.side IS NULL
 		OR a.value IS DISTINCT FROM b.value
 		OR a.currency IS DISTINCT FROM b.currency
 		OR (a.value IS NULL AND a.value_text IS DISTINCT FROM b.value_text);

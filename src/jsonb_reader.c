@@ -119,6 +119,31 @@ jsonb_member_scalar(JsonbContainer *object, const char *name)
 	return jsonb_member(object, name, &value) ? jsonb_scalar(&value) : no_text;
 }
 
+text *
+jsonb_text(const JsonbValue *value)
+{
+	Slice		scalar;
+
+	if (jsonb_is_container(value))
+	{
+		char	   *json = JsonbToCString(NULL, value->val.binary.data, value->val.binary.len);
+		text	   *text = cstring_to_text(json);
+
+		pfree(json);
+		return text;
+	}
+	scalar = jsonb_scalar(value);
+	return scalar.text != NULL ? slice_to_text(scalar) : NULL;
+}
+
+text *
+jsonb_member_text(JsonbContainer *object, const char *name)
+{
+	JsonbValue	value;
+
+	return jsonb_member(object, name, &value) ? jsonb_text(&value) : NULL;
+}
+
 void
 jsonb_visit_objects(JsonbContainer *array, ObjectVisitor visit, void *argument)
 {

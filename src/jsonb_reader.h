@@ -33,6 +33,10 @@ extern JsonbContainer *jsonb_member_array(JsonbContainer *object, const char *na
 extern Slice jsonb_scalar(const JsonbValue *value);
 extern Slice jsonb_member_scalar(JsonbContainer *object, const char *name);
 
+/* The same as a text of its own, or NULL; of an object or an array, its JSON. */
+extern text *jsonb_text(const JsonbValue *value);
+extern text *jsonb_member_text(JsonbContainer *object, const char *name);
+
 /* Returns true if the value is an object or an array. */
 static inline bool
 jsonb_is_container(const JsonbValue *value)

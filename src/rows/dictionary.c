@@ -4,7 +4,6 @@
  */
 #include "postgres.h"
 
-#include "utils/builtins.h"
 #include "utils/memutils.h"
 
 #include "rows/dictionary.h"
@@ -40,27 +39,6 @@ struct Dictionary
 	int			n_names;
 };
 
-/* An object, as which a scope id may come, is told as its JSON. */
-static text *
-member_text(JsonbContainer *object, const char *name)
-{
-	JsonbValue	value;
-	Slice		scalar;
-
-	if (!jsonb_member(object, name, &value))
-		return NULL;
-	if (jsonb_is_container(&value))
-	{
-		char	   *json = JsonbToCString(NULL, value.val.binary.data, value.val.binary.len);
-		text	   *member = cstring_to_text(json);
-
-		pfree(json);
-		return member;
-	}
-	scalar = jsonb_scalar(&value);
-	return scalar.text != NULL ? slice_to_text(scalar) : NULL;
-}
-
 static void
 add_definition(JsonbContainer *object, void *argument)
 {
@@ -76,7 +54,7 @@ add_definition(JsonbContainer *object, void *argument)
 	{
 		definition->texts = palloc0((size_t) dictionary->n_names * sizeof(text *));
 		for (int i = 0; i < dictionary->n_names; i++)
-			definition->texts[i] = member_text(object, dictionary->names[i]);
+			definition->texts[i] = jsonb_member_text(object, dictionary->names[i]);
 	}
 	MemoryContextSwitchTo(old_context);
 }

@@ -212,11 +212,11 @@ currency_code(const JsonbValue *currency)
 }
 
 static void
-set_update_time(Row *row, Slice milliseconds)
+set_update_time(Row *row, Slice text)
 {
 	TimestampTz moment = 0;
 
-	row->nulls[ROW_UPDATED_AT] = !read_epoch_milliseconds(milliseconds, &moment);
+	row->nulls[ROW_UPDATED_AT] = !read_moment(text, &moment);
 	row->values[ROW_UPDATED_AT] = TimestampTzGetDatum(moment);
 }
 

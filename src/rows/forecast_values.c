@@ -7,6 +7,7 @@
 #include "mb/pg_wchar.h"
 #include "utils/datetime.h"
 
+#include "core/moment.h"
 #include "rows/forecast_values.h"
 
 #define UNIX_TO_POSTGRES_EPOCH	((POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
@@ -23,11 +24,11 @@ read_date(Slice text, DateADT *date)
 }
 
 bool
-read_epoch_milliseconds(Slice text, TimestampTz *moment)
+read_moment(Slice text, TimestampTz *moment)
 {
 	int64_t		microseconds;
 
-	if (text.text == NULL || !milliseconds_read(text.text, (size_t) text.length, &microseconds))
+	if (text.text == NULL || !moment_read(text.text, (size_t) text.length, &microseconds))
 		return false;
 	*moment = microseconds - UNIX_TO_POSTGRES_EPOCH;
 	return IS_VALID_TIMESTAMP(*moment);

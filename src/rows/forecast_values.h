@@ -13,7 +13,7 @@
 
 /* Each returns false, for null, if the text is missing or says nothing else. */
 extern bool read_date(Slice text, DateADT *date);
-extern bool read_epoch_milliseconds(Slice text, TimestampTz *moment);
+extern bool read_moment(Slice text, TimestampTz *moment);
 extern bool read_answer(Slice text, bool *answer);
 
 /* An amount, written into buffer; false if the text is not one. */

@@ -87,8 +87,10 @@ def activities(job, config):
     types = job.parameters.get("activityTypes") or ["MEETING", "EMAIL_SENT", "EMAIL_RECEIVED"]
     for n, moment in enumerate(moments(job, "startDate", "endDate")):
         yield {"activityId": stable_id("activity", n), "activityType": types[n % len(types)],
-               "subject": chance.choice(SUBJECTS), "date": moment.isoformat(), "userId": job.user,
-               "crmId": f"00U5f00000{n:05d}AAC"}
+               "subject": chance.choice(SUBJECTS), "date": int(moment.timestamp() * 1000),
+               "activityOwnerId": job.user, "activityOrganiserId": job.user,
+               "participants": [{"email": f"buyer{n % 7}@example.com"}], "accounts": [{"crmId": f"0015f00000{n % 5:05d}AAC"}],
+               "opportunities": [{"crmId": f"0065f00000{n % 9:05d}AAC"}]}
 
 
 def audit_items(job, config):
@@ -96,11 +98,13 @@ def audit_items(job, config):
     chance = random.Random(f"{config['seed']}/audit")
     asked = job.parameters
     for n, moment in enumerate(moments(job, "dateFrom", "dateTo")):
-        yield {"eventId": stable_id("event", n), "event": asked.get("event") or chance.choice(AUDIT_EVENTS),
+        yield {"event": asked.get("event") or chance.choice(AUDIT_EVENTS),
+               "eventParameters": {"number": n},
                "actorId": asked.get("actorId", job.user),
                "impersonatingActorId": asked.get("impersonatingActorId"),
                "sessionId": asked.get("sessionId") or stable_id("session", n // 5),
-               "sessionType": asked.get("sessionType", "WEB"), "timestamp": int(moment.timestamp() * 1000)}
+               "sessionType": asked.get("sessionType", "WEB"), "eventTimestamp": int(moment.timestamp() * 1000),
+               "correlationID": stable_id("event", n)}
 
 
 def moments(job, start_name, end_name):

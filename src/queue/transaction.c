@@ -267,24 +267,40 @@ queue_error_may_pass(const ErrorData *error)
 		category == ERRCODE_TO_CATEGORY(ERRCODE_IO_ERROR);
 }
 
+/*
+ * The limit that a commit meets is that of the queue of notifications, which
+ * others have filled: there is no room for now.
+ */
+static ErrorData *
+take_error_of_commit(MemoryContext context)
+{
+	ErrorData  *error = take_error(context);
+
+	if (error->sqlerrcode == ERRCODE_PROGRAM_LIMIT_EXCEEDED)
+		error->sqlerrcode = ERRCODE_INSUFFICIENT_RESOURCES;
+	return error;
+}
+
 /* In a transaction of our own all of it goes with an error, the commit's included. */
 static ErrorData *
 run_in_own_transaction(const char *step, bool durable, void (*function) (void *), void *arg)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ErrorData  *volatile error = NULL;
+	volatile bool is_over = false;
 
 	PG_TRY();
 	{
 		if (queue_begin())
 		{
 			function(arg);
+			is_over = true;
 			queue_commit(step, durable);
 		}
 	}
 	PG_CATCH();
 	{
-		error = take_error(context);
+		error = is_over ? take_error_of_commit(context) : take_error(context);
 		AbortCurrentTransaction();
 	}
 	PG_END_TRY();

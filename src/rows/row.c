@@ -11,6 +11,16 @@
 #include "rows/forecast_values.h"
 #include "rows/row.h"
 
+const char *
+row_column_name(RowColumn column)
+{
+#define ROW_NAME(symbol, name)	#name,
+	static const char *const names[] = {ROW_COLUMN_LIST(ROW_NAME)};
+#undef ROW_NAME
+
+	return names[column];
+}
+
 void
 row_clear(Row *row)
 {

@@ -7,34 +7,42 @@
 
 #include "jsonb_reader.h"
 
-/* The columns, in the order in which the function declares them. */
+/*
+ * The columns of clari_export_rows(), by their names in SQL and in its order:
+ * the function that is declared otherwise is that of another version.
+ */
+#define ROW_COLUMN_LIST(COLUMN) \
+	COLUMN(TIME_PERIOD, time_period) \
+	COLUMN(WEEK, week) \
+	COLUMN(TIME_FRAME_ID, time_frame_id) \
+	COLUMN(WEEK_START, week_start) \
+	COLUMN(WEEK_END, week_end) \
+	COLUMN(USER_ID, user_id) \
+	COLUMN(USER_NAME, user_name) \
+	COLUMN(USER_EMAIL, user_email) \
+	COLUMN(CRM_USER_ID, crm_user_id) \
+	COLUMN(ROLE, role) \
+	COLUMN(PARENT_ROLE, parent_role) \
+	COLUMN(FIELD_ID, field_id) \
+	COLUMN(FIELD_NAME, field_name) \
+	COLUMN(FIELD_TYPE, field_type) \
+	COLUMN(VALUE, value) \
+	COLUMN(VALUE_TEXT, value_text) \
+	COLUMN(CURRENCY, currency) \
+	COLUMN(IS_UPDATED, is_updated) \
+	COLUMN(UPDATED_BY, updated_by) \
+	COLUMN(UPDATED_AT, updated_at) \
+	COLUMN(ROLE_ID, role_id) \
+	COLUMN(PARENT_ROLE_ID, parent_role_id) \
+	COLUMN(SCOPE_ID, scope_id)
+
+#define ROW_SYMBOL(symbol, name)	ROW_##symbol,
 typedef enum RowColumn
 {
-	ROW_TIME_PERIOD,
-	ROW_WEEK,
-	ROW_TIME_FRAME_ID,
-	ROW_WEEK_START,
-	ROW_WEEK_END,
-	ROW_USER_ID,
-	ROW_USER_NAME,
-	ROW_USER_EMAIL,
-	ROW_CRM_USER_ID,
-	ROW_ROLE,
-	ROW_PARENT_ROLE,
-	ROW_FIELD_ID,
-	ROW_FIELD_NAME,
-	ROW_FIELD_TYPE,
-	ROW_VALUE,
-	ROW_VALUE_TEXT,
-	ROW_CURRENCY,
-	ROW_IS_UPDATED,
-	ROW_UPDATED_BY,
-	ROW_UPDATED_AT,
-	ROW_ROLE_ID,
-	ROW_PARENT_ROLE_ID,
-	ROW_SCOPE_ID,
+	ROW_COLUMN_LIST(ROW_SYMBOL)
 	ROW_COLUMNS
 } RowColumn;
+#undef ROW_SYMBOL
 
 typedef struct Row
 {
@@ -50,6 +58,9 @@ typedef struct Row
 
 /* The name of a time period, or no text; it may be gone after the visit. */
 typedef void (*PeriodVisitor) (Slice period, void *argument);
+
+/* A column's name in SQL. */
+extern const char *row_column_name(RowColumn column);
 
 /* Make every column null. */
 extern void row_clear(Row *row);

@@ -72,6 +72,21 @@ store_row(Row *row)
 	tuplestore_putvalues(result_info->setResult, result_info->setDesc, row->values, row->nulls);
 }
 
+static void
+check_columns(TupleDesc declared)
+{
+	int			same = 0;
+
+	while (same < Min(declared->natts, ROW_COLUMNS) &&
+		   strcmp(NameStr(TupleDescAttr(declared, same)->attname), row_column_name(same)) == 0)
+		same++;
+	if (declared->natts != ROW_COLUMNS || same != ROW_COLUMNS)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("clari_export_rows() is declared otherwise than in this version of clari_export"),
+				 errhint("Use ALTER EXTENSION clari_export UPDATE.")));
+}
+
 PG_FUNCTION_INFO_V1(clari_export_rows);
 
 /* clari_export_rows(result jsonb) returns table */
@@ -87,6 +102,7 @@ clari_export_rows(PG_FUNCTION_ARGS)
 		raise_without_entries(&result->root);
 
 	InitMaterializedSRF(fcinfo, 0);
+	check_columns(((ReturnSetInfo *) fcinfo->resultinfo)->setDesc);
 	rows_put(&row, result);
 	PG_RETURN_VOID();
 }

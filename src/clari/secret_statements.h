@@ -4,7 +4,8 @@
  *
  * The key is in the text of CREATE and ALTER USER MAPPING. The validator sees
  * only those that get as far; preloaded, we look at all of them, and at
- * whatever is about to be logged.
+ * whatever is about to be logged. Of statements that hold no key, nothing is
+ * hidden.
  */
 #ifndef CLARI_SECRET_STATEMENTS_H
 #define CLARI_SECRET_STATEMENTS_H

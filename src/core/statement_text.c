@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "core/sql_scanner.h"
+
 /* So many asterisks stand for a value: its length tells nothing. */
 #define ASTERISKS			3
 
@@ -17,33 +19,15 @@
  * ----------
  */
 
-static char
-lower(char c)
-{
-	return c >= 'A' && c <= 'Z' ? (char) (c | 0x20) : c;
-}
-
-static bool
-is_blank(char c)
-{
-	return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-static bool
-is_word_character(char c)
-{
-	return (lower(c) >= 'a' && lower(c) <= 'z') || (c >= '0' && c <= '9') || c == '_' || (c & 0x80) != 0;
-}
-
-/* The word is in lower case. */
 static bool
 begins_with(const char *text, const char *word)
 {
-	while (*word != '\0' && lower(*text) == *word)
+	while (*word != '\0' && (*text == *word || (*text >= 'A' && *text <= 'Z' && (*text | 0x20) == *word)))
 		text++, word++;
 	return *word == '\0';
 }
 
+/* The word is in lower case. */
 static bool
 has_word(const char *text, const char *word)
 {
@@ -53,6 +37,24 @@ has_word(const char *text, const char *word)
 	return false;
 }
 
+static bool
+has_any_of(const char *text, const char *const words[], size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (has_word(text, words[i]))
+			return true;
+	return false;
+}
+
+/* Names of what has no place among a server's options. */
+static const char *const secret_names[] = {"api", "key", "token", "secret", "pass", "cred"};
+
+static bool
+sounds_secret(const char *text)
+{
+	return has_any_of(text, secret_names, sizeof(secret_names) / sizeof(secret_names[0]));
+}
+
 bool
 statement_may_hold_key(const char *text)
 {
@@ -60,26 +62,49 @@ statement_may_hold_key(const char *text)
 		return false;
 	if (has_word(text, "api_key") || has_word(text, "apikey"))
 		return true;
-	return has_word(text, "options") &&
-		((has_word(text, "user") && has_word(text, "mapping")) ||
-		 (has_word(text, "server") && (has_word(text, "key") || has_word(text, "token"))));
+	return (has_word(text, "mapping") && (has_word(text, "user") || has_word(text, "options"))) ||
+		(has_word(text, "server") && has_word(text, "option") && sounds_secret(text));
+}
+
+static bool
+names_key(const SqlToken *word)
+{
+	return begins_with(word->word, "api_key") || begins_with(word->word, "apikey");
 }
 
 /* ----------
- * Values
+ * Where values are
  * ----------
  */
 
-typedef struct Scanner
+typedef enum Place
 {
-	const char *at;
-	bool		backslashes;	/* escape in a plain literal */
-	bool		in_line_comment;
-	int			comments;		/* in one another */
-	bool		in_name;		/* in double quotes */
-	bool		names_key;		/* the last word was "api_key" */
-	bool		in_options;		/* values may be keys */
-} Scanner;
+	AT_BEGINNING,
+	AFTER_VERB,					/* CREATE, ALTER */
+	AFTER_USER,
+	IN_MAPPING,
+	IN_SERVER,
+	ELSEWHERE
+} Place;
+
+/* The statement that is being read, at the top or in a literal. */
+typedef struct Statement
+{
+	Place		place;
+	bool		awaits_options; /* the word was the last */
+	bool		in_options;
+	bool		sounds_secret;	/* the option */
+	bool		is_composed;	/* of literals, options in some of them */
+	bool		after_key;		/* where nothing but words counts: one named the key */
+} Statement;
+
+typedef struct Reader
+{
+	SqlScanner	scanner;
+	Statement	statements[SQL_DEPTH_MAX + 1];
+	bool		is_refused;
+	bool		saw_options;
+} Reader;
 
 typedef struct Value
 {
@@ -88,172 +113,178 @@ typedef struct Value
 	bool		may_be_key;
 } Value;
 
-/* Whether quotes and dollars mean nothing here. */
-static bool
-in_comment_or_name(const Scanner *scanner)
+static Reader
+reader_of(const char *text, StatementReading reading)
 {
-	return scanner->in_line_comment || scanner->comments > 0 || scanner->in_name;
+	SqlScanner	scanner = {.at = text,.backslashes = reading.backslashes,.names_are_text = reading.is_refused};
+
+	return (Reader) {.scanner = scanner,.is_refused = reading.is_refused};
 }
 
-/* Go over what begins or ends a comment or a name; false if nothing does here. */
 static bool
-skip_mark(Scanner *scanner)
+is_keyword(const SqlToken *token, const char *word)
 {
-	bool		in_comment = scanner->in_line_comment || scanner->comments > 0;
+	return !token->is_quoted && strcmp(token->word, word) == 0;
+}
 
-	if (*scanner->at == '"' && !in_comment)
-	{
-		scanner->in_name = !scanner->in_name;
-		scanner->at++;
-		return true;
-	}
-	if (scanner->in_name)
-		return false;
-	if (!in_comment && begins_with(scanner->at, "--"))
-		scanner->in_line_comment = true;
-	else if (!scanner->in_line_comment && begins_with(scanner->at, "/*"))
-		scanner->comments++;
-	else if (scanner->comments > 0 && begins_with(scanner->at, "*/"))
-		scanner->comments--;
-	else if (scanner->in_line_comment && *scanner->at == '\n')
-		scanner->in_line_comment = false;
-	else
-		return false;
-	/* What a comment names gives the words after it no meaning. */
-	if (in_comment && !in_comment_or_name(scanner))
-		scanner->names_key = false;
-	scanner->at += *scanner->at == '\n' ? 1 : 2;
-	return true;
+/* Words of blocks after which a statement begins. */
+static bool
+precedes_statement(const SqlToken *token)
+{
+	return is_keyword(token, "begin") || is_keyword(token, "then") ||
+		is_keyword(token, "else") || is_keyword(token, "loop");
+}
+
+static Place
+place_after(Place place, const SqlToken *token)
+{
+	if (place == IN_MAPPING || place == IN_SERVER)
+		return place;
+	if (precedes_statement(token))
+		return AT_BEGINNING;
+	if (place == AT_BEGINNING && (is_keyword(token, "create") || is_keyword(token, "alter")))
+		return AFTER_VERB;
+	if (place == AFTER_VERB && is_keyword(token, "user"))
+		return AFTER_USER;
+	if (place == AFTER_USER && is_keyword(token, "mapping"))
+		return IN_MAPPING;
+	if (place == AFTER_VERB && is_keyword(token, "server"))
+		return IN_SERVER;
+	return ELSEWHERE;
 }
 
 static void
-take_value(Scanner *scanner, const char *text, size_t size, Value *value)
+read_word(Statement *statement, const SqlToken *token)
 {
-	*value = (Value) {text, size, scanner->in_options};
-	scanner->names_key = false;
-}
-
-/* The inside of a literal: up to its closing quote, or to the end of the text. */
-static void
-read_literal(Scanner *scanner, bool backslashes, Value *value)
-{
-	const char *start = ++scanner->at;
-
-	while (*scanner->at != '\0' && (*scanner->at != '\'' || scanner->at[1] == '\''))
+	if (statement->in_options)
 	{
-		bool		is_pair = *scanner->at == '\'' || (backslashes && *scanner->at == '\\' && scanner->at[1] != '\0');
-
-		scanner->at += is_pair ? 2 : 1;
+		statement->sounds_secret = sounds_secret(token->word);
+		return;
 	}
-	take_value(scanner, start, (size_t) (scanner->at - start), value);
-	if (*scanner->at != '\0')
-		scanner->at++;
+	statement->place = place_after(statement->place, token);
+	statement->awaits_options = is_keyword(token, "options") &&
+		(statement->place == IN_MAPPING || statement->place == IN_SERVER);
 }
 
-/*
- * The inside of $tag$...$tag$, if there is no blank in it: else it is a body,
- * with values of its own. Goes on after the first tag then.
+static void
+read_sign(Statement *statement, char sign)
+{
+	if (sign == ';')
+		*statement = (Statement) {0};
+	else if (statement->in_options)
+	{
+		statement->in_options = sign != ')';
+		/* format() puts a value in. */
+		statement->is_composed |= sign == '%';
+	}
+	else if (sign == '(')
+		statement->in_options = statement->awaits_options;
+	statement->awaits_options = false;
+}
+
+/* A literal that ends amid options is a part of a statement. */
+static void
+read_end(Statement *outer, const Statement *inner)
+{
+	outer->is_composed |= inner->is_composed || inner->in_options;
+}
+
+static bool
+is_value(const Reader *reader, const Statement *statement)
+{
+	return reader->is_refused || statement->is_composed ||
+		(statement->in_options && (statement->place == IN_MAPPING || statement->sounds_secret));
+}
+
+/* Read a token where the text is no SQL. Returns whether a value without quotes begins with it. */
+static bool
+read_loosely(Reader *reader, Statement *statement, const SqlToken *token)
+{
+	bool		after_key = statement->after_key;
+
+	if (token->kind == SQL_WORD)
+	{
+		statement->after_key = names_key(token);
+		reader->saw_options |= names_key(token) || strcmp(token->word, "options") == 0;
+		return after_key && !statement->after_key;
+	}
+	if (strchr("\"'$=:>(", token->sign) != NULL)
+		return false;
+	statement->after_key = false;
+	return after_key && strchr(",);", token->sign) == NULL;
+}
+
+/* ----------
+ * Values
+ * ----------
  */
-static bool
-read_dollar_literal(Scanner *scanner, Value *value)
-{
-	const char *tag = scanner->at++;
-	const char *start;
-	const char *end;
 
-	while (is_word_character(*scanner->at))
-		scanner->at++;
-	if (*scanner->at != '$')
+static Value
+value_between(const Reader *reader, const char *start, const char *end)
+{
+	return (Value) {start, (size_t) (end - start), !reader->is_refused || reader->saw_options};
+}
+
+/* Read one token. Returns whether it is a value. */
+static bool
+read_token(Reader *reader, const SqlToken *token, Value *value)
+{
+	SqlScanner *scanner = &reader->scanner;
+	Statement  *statement = &reader->statements[scanner->depth];
+
+	if (token->kind == SQL_OPENED)
+	{
+		const char *start = scanner->at;
+
+		if (!token->is_comment && is_value(reader, statement - 1))
+		{
+			*value = value_between(reader, start, sql_skip_literal(scanner));
+			return true;
+		}
+		*statement = (Statement) {0};
+	}
+	else if (token->kind == SQL_CLOSED && !token->is_comment)
+		read_end(statement, statement + 1);
+	else if (token->kind == SQL_CLOSED)
 		return false;
-	start = ++scanner->at;
-	for (end = start; *end != '\0' && strncmp(end, tag, (size_t) (start - tag)) != 0; end++)
-		if (is_blank(*end))
-			return false;
-	take_value(scanner, start, (size_t) (end - start), value);
-	scanner->at = *end != '\0' ? end + (start - tag) : end;
-	return true;
-}
-
-/* A value without quotes, where a key was named: that is no SQL, but it is a key. */
-static void
-read_bare_value(Scanner *scanner, Value *value)
-{
-	const char *start = scanner->at;
-
-	while (*scanner->at != '\0' && !is_blank(*scanner->at) && strchr(",);'\"", *scanner->at) == NULL)
-		scanner->at++;
-	take_value(scanner, start, (size_t) (scanner->at - start), value);
-}
-
-/* Read a word, with the quote of a literal that it may belong to (E'...'). Returns false if it is not a value. */
-static bool
-read_word(Scanner *scanner, Value *value)
-{
-	const char *start = scanner->at;
-
-	while (is_word_character(*scanner->at))
-		scanner->at++;
-	if (*scanner->at == '\'' && !in_comment_or_name(scanner))
+	else if (reader->is_refused || sql_in_comment(scanner))
 	{
-		read_literal(scanner, scanner->backslashes || (scanner->at - start == 1 && lower(*start) == 'e'), value);
-		return true;
+		if (read_loosely(reader, statement, token))
+		{
+			*value = value_between(reader, token->start, sql_skip_bare(scanner, token->start));
+			return true;
+		}
 	}
-	if (begins_with(start, "api_key") || begins_with(start, "apikey"))
-		scanner->names_key = scanner->in_options = true;
-	else if (begins_with(start, "options") && (size_t) (scanner->at - start) == strlen("options"))
-		scanner->in_options = true;
-	else if (scanner->names_key)
-	{
-		scanner->at = start;
-		read_bare_value(scanner, value);
-		return true;
-	}
+	else if (token->kind == SQL_WORD)
+		read_word(statement, token);
+	else
+		read_sign(statement, token->sign);
 	return false;
 }
 
 /* Go on to the next value, and after it. Returns false at the end of the text. */
 static bool
-next_value(Scanner *scanner, Value *value)
+next_value(Reader *reader, Value *value)
 {
-	while (*scanner->at != '\0')
-	{
-		char		c = *scanner->at;
+	SqlToken	token;
 
-		if (skip_mark(scanner))
-			continue;
-		if (is_word_character(c))
-		{
-			if (read_word(scanner, value))
-				return true;
-		}
-		else if (c == '\'' && !in_comment_or_name(scanner))
-		{
-			read_literal(scanner, scanner->backslashes, value);
+	for (;;)
+	{
+		sql_next_token(&reader->scanner, &token);
+		if (token.kind == SQL_END)
+			return false;
+		if (read_token(reader, &token, value))
 			return true;
-		}
-		else if (c == '$' && !in_comment_or_name(scanner))
-		{
-			if (read_dollar_literal(scanner, value))
-				return true;
-		}
-		else if (scanner->names_key && !is_blank(c) && strchr("\"'$=:>(,);", c) == NULL)
-		{
-			read_bare_value(scanner, value);
-			return true;
-		}
-		else
-			scanner->at++;
 	}
-	return false;
 }
 
 void
-statement_find_keys(const char *text, bool backslashes, StatementKeys *keys)
+statement_find_keys(const char *text, StatementReading reading, StatementKeys *keys)
 {
-	Scanner		scanner = {.at = text,.backslashes = backslashes};
+	Reader		reader = reader_of(text, reading);
 	Value		value;
 
-	while (keys->n < STATEMENT_KEYS_MAX && next_value(&scanner, &value))
+	while (keys->n < STATEMENT_KEYS_MAX && next_value(&reader, &value))
 	{
 		if (!value.may_be_key || value.size < SHORTEST_KEY)
 			continue;
@@ -281,26 +312,25 @@ write_asterisks(char *out, size_t size)
 static char *
 copy(char *out, const char *from, const char *to)
 {
-	memmove(out, from, (size_t) (to - from));
+	memcpy(out, from, (size_t) (to - from));
 	return out + (to - from);
 }
 
-/* What is written is never ahead of what is read. */
-void
-statement_hide_values(char *text, bool backslashes)
+bool
+statement_hide_values(const char *text, StatementReading reading, char *out)
 {
-	Scanner		scanner = {.at = text,.backslashes = backslashes};
+	Reader		reader = reader_of(text, reading);
 	const char *copied = text;
-	char	   *out = text;
 	Value		value;
 
-	while (next_value(&scanner, &value))
+	while (next_value(&reader, &value))
 	{
 		out = copy(out, copied, value.text);
 		out = write_asterisks(out, value.size);
 		copied = value.text + value.size;
 	}
-	memmove(out, copied, strlen(copied) + 1);
+	memcpy(out, copied, strlen(copied) + 1);
+	return copied != text;
 }
 
 /* The size of the key that a text begins with; 0 for none. */

@@ -2,10 +2,14 @@
  * statement_text.h
  *		Texts of SQL statements that may hold an API key, without its values.
  *
- * What can be said of a text that the parser does not understand, or never
- * sees: where its values are (literals, and the word after "api_key") and which
- * of them may be a key. The rest of the text stays, so that nobody hides a
- * statement by having it look like one of these.
+ * A text that the parser has accepted is read as it reads it: the values are
+ * the literals among the OPTIONS of CREATE and ALTER USER MAPPING, those of a
+ * server's options that sound like a key, and what a statement gets that puts
+ * such a text together. Nothing else is hidden, so that nobody hides what he
+ * does behind a comment, a quote or a word.
+ *
+ * In a text that the parser has refused, every literal is a value, and so is
+ * the word after "api_key".
  */
 #ifndef CORE_STATEMENT_TEXT_H
 #define CORE_STATEMENT_TEXT_H
@@ -14,6 +18,13 @@
 #include <stddef.h>
 
 #define STATEMENT_KEYS_MAX	16
+
+/* How a text is to be read. */
+typedef struct StatementReading
+{
+	bool		is_refused;		/* by the parser */
+	bool		backslashes;	/* escape in plain literals */
+} StatementReading;
 
 /* What may be keys in a text, which has to stay. */
 typedef struct StatementKeys
@@ -26,14 +37,14 @@ typedef struct StatementKeys
 	}			keys[STATEMENT_KEYS_MAX];
 } StatementKeys;
 
-/* Whether a text names an API key, a user mapping's options, or a key or token of a server. NULL does not. */
+/* Whether a text has the words of one that may hold a key, wherever they are. NULL has none. */
 extern bool statement_may_hold_key(const char *text);
 
-/* Add those values of a text that come after "api_key" or "options"; backslashes: as they are read in plain literals. */
-extern void statement_find_keys(const char *text, bool backslashes, StatementKeys *keys);
+/* Copy a text with asterisks where its values were, into as many bytes. Returns whether there were any. */
+extern bool statement_hide_values(const char *text, StatementReading reading, char *out);
 
-/* Put asterisks, in place, where the values of a text were: nothing else changes. */
-extern void statement_hide_values(char *text, bool backslashes);
+/* Add those values of a text that may be keys. */
+extern void statement_find_keys(const char *text, StatementReading reading, StatementKeys *keys);
 
 /* Put asterisks, in place, wherever a text repeats a key. */
 extern void statement_hide_keys(char *text, const StatementKeys *keys);

@@ -8,7 +8,8 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use ClariTest;
 
-my $test = ClariTest->new('rights', superuser => 1);
+# What is running stays so until it is cancelled, however slow the machine is.
+my $test = ClariTest->new('rights', superuser => 1, options => { poll_max_attempts => 100_000 });
 my ($node, $sim, $super) = ($test->node, $test->sim, $test->superuser);
 
 $super->run($_)

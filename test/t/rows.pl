@@ -12,7 +12,7 @@ use ClariTest;
 use ForecastModel;
 
 my $seed  = $ENV{CLARI_ROWS_SEED}    || time;
-my $count = $ENV{CLARI_ROWS_RESULTS} || 1000;
+my $count = $ENV{CLARI_ROWS_RESULTS} || 300;
 srand $seed;
 note "CLARI_ROWS_SEED=$seed";
 

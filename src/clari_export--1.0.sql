@@ -1010,6 +1010,50 @@ LANGUAGE C VOLATILE;
 COMMENT ON FUNCTION clari_export_stat_reset() IS 'resets the counters of this database''s servers';
 REVOKE EXECUTE ON FUNCTION clari_export_stat_reset() FROM PUBLIC;
 
+CREATE FUNCTION clari_export_known_limits(
+	OUT server name,
+	OUT said_at timestamptz,
+	OUT concurrent_limit int,
+	OUT available_concurrent_limit int,
+	OUT monthly_quota int,
+	OUT available_monthly_quota int)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'clari_export_known_limits'
+LANGUAGE C VOLATILE;
+
+COMMENT ON FUNCTION clari_export_known_limits() IS 'behind the view clari_export_quota';
+
+-- The quota counts a rolling 30 days: a place frees when the oldest submission of these turns 30 days. A submission
+-- that was cancelled does not count; those of others are not known here.
+SET LOCAL search_path = pg_catalog, pg_temp;
+CREATE VIEW @extschema@.clari_export_quota WITH (security_invoker = true) AS
+SELECT
+	l.server,
+	l.said_at,
+	l.concurrent_limit,
+	l.available_concurrent_limit,
+	l.monthly_quota,
+	l.available_monthly_quota,
+	o.reserve AS quota_reserve,
+	greatest(l.available_monthly_quota - o.reserve, 0) AS available_to_queue,
+	r.since AS submitted_since,
+	r.oldest + interval '30 days' AS next_free_at
+FROM @extschema@.clari_export_known_limits() AS l
+CROSS JOIN LATERAL (
+	SELECT coalesce(max(p.option_value)::int, 0) AS reserve
+	FROM pg_foreign_server AS s, pg_options_to_table(s.srvoptions) AS p
+	WHERE s.srvname = l.server AND p.option_name = 'quota_reserve') AS o
+CROSS JOIN LATERAL (
+	SELECT min(q.submitted_at) AS oldest, count(*) FILTER (WHERE q.submitted_at > l.said_at) AS since
+	FROM @extschema@.clari_export_request AS q
+	WHERE q.job_id IS NOT NULL AND q.submitted_at > now() - interval '30 days'
+		AND q.server = l.server AND q.state <> 'cancelled') AS r;
+SET LOCAL search_path = @extschema@, pg_temp;
+
+COMMENT ON VIEW clari_export_quota IS
+'for each server: what Clari said last of its limits, and when; what it leaves to the queue, how many jobs of the requests that the role sees were submitted since, and when the next of their places frees';
+GRANT SELECT ON clari_export_quota TO PUBLIC;
+
 -- An entry is the same in both results if its period, time frame, user, field
 -- and field type are. Where Clari's form 2 lacks a user's id, CRM id (or email,
 -- or name) and role stand in for it. Of what has no counterpart then, entries

@@ -437,6 +437,17 @@ settle_result(Task *task)
 		share_close(&task->share);
 }
 
+/* What Clari says of the limits is kept for the view clari_export_quota. */
+static void
+keep_limits(const Task *task, RequestKind request, const Reply *reply)
+{
+	Limits		limits;
+
+	if (request == REQUEST_LIMITS && reply->delivery == DELIVERY_REPLIED && reply->http_status == 200 &&
+		reply_limits(reply->body, reply->body_size, &limits))
+		stat_set_limits(task->account->server_id, &limits);
+}
+
 /* A key shorter than this is a part of ordinary words. */
 #define SHORTEST_HIDDEN_KEY	4
 
@@ -484,6 +495,7 @@ take_reply(Task *task, const Reply *reply)
 	if (task->action.reload_account && task->hooks->reload_account != NULL)
 		task->hooks->reload_account(task);
 	count_reply(task, reply);
+	keep_limits(task, request, reply);
 	inform_lane(task, reply);
 	if (task->action.wait_was_cut)
 		ereport(WARNING,

@@ -49,6 +49,8 @@ typedef struct ServerStat
 	Instant		last_use;
 	TimestampTz since;
 	int64		counters[N_STAT_COUNTERS];
+	Limits		limits;
+	TimestampTz limits_at;		/* 0: Clari was not asked for them */
 } ServerStat;
 
 static LWLock *lock = NULL;		/* NULL where they are not shared */
@@ -169,6 +171,18 @@ stat_add_end(Oid server, int sqlstate)
 	stat_add(server, counter_of(sqlstate), 1);
 }
 
+void
+stat_set_limits(Oid server, const Limits *limits)
+{
+	ServerStat *entry;
+
+	lock_stats();
+	entry = entry_of(server);
+	entry->limits = *limits;
+	entry->limits_at = GetCurrentTimestamp();
+	unlock_stats();
+}
+
 /* ----------
  * SQL
  * ----------
@@ -214,17 +228,47 @@ put_column(StatRow *row, const char *name, Datum value)
 	row->values[column - 1] = value;
 }
 
-/* The servers' names are looked up unlocked, so the counters are copied. */
+/* This database's entries, copied: the servers' names are looked up unlocked. */
+static ServerStat *
+copy_entries(int *n)
+{
+	ServerStat *copy;
+
+	lock_stats();
+	copy = palloc((Size) (fixed_table_count(servers) + 1) * sizeof(ServerStat));
+	*n = 0;
+	for (ServerStat *entry = NULL; (entry = fixed_table_next(servers, entry)) != NULL;)
+		if (entry->key.database == MyDatabaseId)
+			copy[(*n)++] = *entry;
+	unlock_stats();
+	return copy;
+}
+
+/* The server of an entry, or NULL where there is none any more or the role may not see it. */
+static ForeignServer *
+visible_server(const ServerStat *entry)
+{
+	ForeignServer *server = GetForeignServerExtended(entry->key.server, FSV_MISSING_OK);
+
+	return server != NULL && may_see(server->serverid) ? server : NULL;
+}
+
+static Datum
+server_name(const ForeignServer *server)
+{
+	return DirectFunctionCall1(namein, CStringGetDatum(server->servername));
+}
+
 static void
 put_server(ReturnSetInfo *result_info, const ServerStat *entry)
 {
-	ForeignServer *server = GetForeignServerExtended(entry->key.server, FSV_MISSING_OK);
+	ForeignServer *server = visible_server(entry);
 	TupleDesc	columns = result_info->setDesc;
 	StatRow		row = {columns, palloc0((Size) columns->natts * sizeof(Datum))};
 
-	if (server == NULL || !may_see(server->serverid))
+	if (server == NULL)
 		return;
-	put_column(&row, "server", DirectFunctionCall1(namein, CStringGetDatum(server->servername)));
+	put_column(&row, "server", server_name(server));
 	for (int i = 0; i < N_STAT_COUNTERS; i++)
 		put_column(&row, counter_columns[i], i == STAT_HELD ?
 				   Float8GetDatum((double) entry->counters[i] / USECS_PER_SEC) :
@@ -240,18 +284,50 @@ PG_FUNCTION_INFO_V1(clari_export_stat_counters);
 Datum
 clari_export_stat_counters(PG_FUNCTION_ARGS)
 {
-	ServerStat *copy;
-	int			n = 0;
+	int			n;
+	ServerStat *entries = copy_entries(&n);
 
 	InitMaterializedSRF(fcinfo, 0);
-	lock_stats();
-	copy = palloc((Size) fixed_table_count(servers) * sizeof(ServerStat));
-	for (ServerStat *entry = NULL; (entry = fixed_table_next(servers, entry)) != NULL;)
-		if (entry->key.database == MyDatabaseId)
-			copy[n++] = *entry;
-	unlock_stats();
 	for (int i = 0; i < n; i++)
-		put_server((ReturnSetInfo *) fcinfo->resultinfo, &copy[i]);
+		put_server((ReturnSetInfo *) fcinfo->resultinfo, &entries[i]);
+	PG_RETURN_VOID();
+}
+
+static void
+put_limits(ReturnSetInfo *result_info, const ServerStat *entry)
+{
+	ForeignServer *server = entry->limits_at != 0 ? visible_server(entry) : NULL;
+	const int	numbers[] = {
+		entry->limits.concurrent_limit, entry->limits.available_concurrent_limit,
+		entry->limits.monthly_quota, entry->limits.available_monthly_quota
+	};
+	Datum		values[2 + lengthof(numbers)];
+	bool		nulls[2 + lengthof(numbers)] = {false};
+
+	if (server == NULL)
+		return;
+	values[0] = server_name(server);
+	values[1] = TimestampTzGetDatum(entry->limits_at);
+	for (int i = 0; i < (int) lengthof(numbers); i++)
+	{
+		values[2 + i] = Int32GetDatum(numbers[i]);
+		nulls[2 + i] = numbers[i] < 0;
+	}
+	tuplestore_putvalues(result_info->setResult, result_info->setDesc, values, nulls);
+}
+
+PG_FUNCTION_INFO_V1(clari_export_known_limits);
+
+/* clari_export_known_limits() returns table: behind view clari_export_quota */
+Datum
+clari_export_known_limits(PG_FUNCTION_ARGS)
+{
+	int			n;
+	ServerStat *entries = copy_entries(&n);
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; i < n; i++)
+		put_limits((ReturnSetInfo *) fcinfo->resultinfo, &entries[i]);
 	PG_RETURN_VOID();
 }
 

@@ -7,6 +7,7 @@
 
 #include "core/instant.h"
 #include "core/outcome.h"
+#include "core/reply.h"
 
 /* Each counter by its symbol and its column in the view clari_export_stat. */
 #define STAT_COUNTERS(COUNTER) \
@@ -45,5 +46,8 @@ extern void stat_add(Oid server, StatCounter counter, int64 n);
 
 /* Count the end of an export: its SQLSTATE, or 0 if it ended well. */
 extern void stat_add_end(Oid server, int sqlstate);
+
+/* Keep what Clari says of the limits of a server's organization. */
+extern void stat_set_limits(Oid server, const Limits *limits);
 
 #endif							/* CLARI_STAT_H */

@@ -23,6 +23,13 @@
 #include "clari/secret_statements.h"
 #include "core/statement_text.h"
 
+#if PG_VERSION_NUM >= 190000
+#define JUMBLE_STATE	const JumbleState
+#define standard_conforming_strings true
+#else
+#define JUMBLE_STATE	JumbleState
+#endif
+
 static post_parse_analyze_hook_type previous_analyze_hook = NULL;
 static ProcessUtility_hook_type previous_utility_hook = NULL;
 static emit_log_hook_type previous_log_hook = NULL;
@@ -122,7 +129,7 @@ is_first(const Query *query, const char *text)
 
 /* A statement that comes before one with a key, in one string, may run for long. */
 static void
-on_analyze(ParseState *state, Query *query, JumbleState *jumble)
+on_analyze(ParseState *state, Query *query, JUMBLE_STATE *jumble)
 {
 	const char *text = state->p_sourcetext;
 	char	   *shown = NULL;
@@ -287,7 +294,7 @@ hide_logged_statement(ErrorData *error, const StatementKeys *keys)
 	if (statement != NULL)
 		hide_part(&error->message, statement, strlen(debug_query_string), error->assoc_context);
 	else
-		hide_repeated(&error->message, keys, error->assoc_context);
+		hide(&error->message, false, keys, error->assoc_context);
 }
 
 static void
@@ -303,18 +310,14 @@ hide_message(ErrorData *error, const StatementKeys *keys)
 		hide(&error->message, true, keys, error->assoc_context);
 }
 
-/* EXECUTE is logged with the string that PREPARE was in. */
+/* EXECUTE is logged with the string that PREPARE was in: what precedes it ends with a colon. */
 static void
-hide_detail(ErrorData *error, const StatementKeys *keys)
+hide_details(ErrorData *error, const StatementKeys *keys)
 {
-	static const char prepare[] = "prepare: ";
+	char	  **const texts[] = {&error->detail, &error->detail_log, &error->hint};
 
-	if (error->detail == NULL || is_ours(error->message))
-		return;
-	if (strncmp(error->detail, prepare, strlen(prepare)) == 0)
-		hide_part(&error->detail, error->detail + strlen(prepare), strlen(error->detail + strlen(prepare)), error->assoc_context);
-	else
-		hide(&error->detail, error->elevel != LOG, keys, error->assoc_context);
+	for (size_t i = 0; i < lengthof(texts) && !is_ours(error->message); i++)
+		hide(texts[i], error->elevel != LOG, keys, error->assoc_context);
 }
 
 /*
@@ -347,7 +350,7 @@ on_log(ErrorData *error)
 
 	find_keys(error, &keys);
 	hide_message(error, &keys);
-	hide_detail(error, &keys);
+	hide_details(error, &keys);
 	hide_statement(error, &keys);
 	if (hide(&error->internalquery, is_refused(error, error->internalpos), &keys, error->assoc_context))
 		error->internalpos = 0;

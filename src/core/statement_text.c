@@ -46,7 +46,7 @@ has_any_of(const char *text, const char *const words[], size_t n)
 	return false;
 }
 
-/* Names of what has no place among a server's options. */
+/* Names of what has no place among the options of anything else than a mapping. */
 static const char *const secret_names[] = {"api", "key", "token", "secret", "pass", "cred"};
 
 static bool
@@ -63,7 +63,7 @@ statement_may_hold_key(const char *text)
 	if (has_word(text, "api_key") || has_word(text, "apikey"))
 		return true;
 	return (has_word(text, "mapping") && (has_word(text, "user") || has_word(text, "options"))) ||
-		(has_word(text, "server") && has_word(text, "option") && sounds_secret(text));
+		((has_word(text, "server") || has_word(text, "foreign")) && has_word(text, "option") && sounds_secret(text));
 }
 
 static bool
@@ -80,10 +80,10 @@ names_key(const SqlToken *word)
 typedef enum Place
 {
 	AT_BEGINNING,
-	AFTER_VERB,					/* CREATE, ALTER */
+	AFTER_VERB,					/* CREATE, ALTER, IMPORT */
 	AFTER_USER,
 	IN_MAPPING,
-	IN_SERVER,
+	IN_OTHER,					/* a server, a wrapper, a foreign table */
 	ELSEWHERE
 } Place;
 
@@ -138,18 +138,19 @@ precedes_statement(const SqlToken *token)
 static Place
 place_after(Place place, const SqlToken *token)
 {
-	if (place == IN_MAPPING || place == IN_SERVER)
+	if (place == IN_MAPPING || place == IN_OTHER)
 		return place;
 	if (precedes_statement(token))
 		return AT_BEGINNING;
-	if (place == AT_BEGINNING && (is_keyword(token, "create") || is_keyword(token, "alter")))
+	if (place == AT_BEGINNING &&
+		(is_keyword(token, "create") || is_keyword(token, "alter") || is_keyword(token, "import")))
 		return AFTER_VERB;
 	if (place == AFTER_VERB && is_keyword(token, "user"))
 		return AFTER_USER;
 	if (place == AFTER_USER && is_keyword(token, "mapping"))
 		return IN_MAPPING;
-	if (place == AFTER_VERB && is_keyword(token, "server"))
-		return IN_SERVER;
+	if (place == AFTER_VERB && (is_keyword(token, "server") || is_keyword(token, "foreign")))
+		return IN_OTHER;
 	return ELSEWHERE;
 }
 
@@ -163,7 +164,7 @@ read_word(Statement *statement, const SqlToken *token)
 	}
 	statement->place = place_after(statement->place, token);
 	statement->awaits_options = is_keyword(token, "options") &&
-		(statement->place == IN_MAPPING || statement->place == IN_SERVER);
+		(statement->place == IN_MAPPING || statement->place == IN_OTHER);
 }
 
 static void
@@ -179,6 +180,9 @@ read_sign(Statement *statement, char sign)
 	}
 	else if (sign == '(')
 		statement->in_options = statement->awaits_options;
+	/* Who quotes a statement puts a colon before it. */
+	else if (sign == ':' && statement->place == ELSEWHERE)
+		statement->place = AT_BEGINNING;
 	statement->awaits_options = false;
 }
 

@@ -3,9 +3,9 @@
  *		Texts of SQL statements that may hold an API key, without its values.
  *
  * A text that the parser has accepted is read as it reads it: the values are
- * the literals among the OPTIONS of CREATE and ALTER USER MAPPING, those of a
- * server's options that sound like a key, and what a statement gets that puts
- * such a text together. Nothing else is hidden, so that nobody hides what he
+ * the literals among the OPTIONS of CREATE and ALTER USER MAPPING, those of
+ * other options of servers, wrappers and foreign tables that sound like a key,
+ * and what a statement gets that puts such a text together. Nothing else is hidden, so that nobody hides what he
  * does behind a comment, a quote or a word.
  *
  * In a text that the parser has refused, every literal is a value, and so is

@@ -44,6 +44,10 @@ for my $case (
 	[ "CREATE SERVER wrong FOREIGN DATA WRAPPER clari_export $options",               'HV00D', 'a key among the options of a server' ],
 	[ "ALTER SERVER clari $options",                                                  'HV00D', 'or of one that exists' ],
 	[ "ALTER SERVER clari OPTIONS (ADD token '" . KEY . "')",                          'HV00D', 'an option like it' ],
+	[ "ALTER FOREIGN DATA WRAPPER clari_export $options",                             'HV00D', 'of the wrapper' ],
+	[ "CREATE FOREIGN TABLE pg_temp.foreign (a int) SERVER clari $options",           'HV00D', 'of a table' ],
+	[ "IMPORT FOREIGN SCHEMA a FROM SERVER clari INTO public $options",               '55000', 'of an import' ],
+	[ sprintf(q{DO $$ BEGIN RAISE LOG 'as text: %s'; END $$}, $create =~ s/'/''/gr),   undef,   'in a message' ],
 	[ sprintf(q{CREATE FUNCTION pg_temp.set_key() RETURNS void LANGUAGE plpgsql AS $$ BEGIN %s; END $$}, $create), undef, 'a function that holds it' ],
 	[ 'SELECT pg_temp.set_key()',                                                     '42710', 'a call of that' ],
 	[ sprintf(q{DO $$ BEGIN EXECUTE '%s'; END $$}, $create =~ s/'/''/gr),             '42710', 'EXECUTE in a block' ],
@@ -54,6 +58,11 @@ for my $case (
 	unlike($watcher->value($shown), qr/${\KEY}/, "$what: pg_stat_activity");
 }
 $node->command_fails([ 'psql', '-X', '-d', $node->connstr('postgres'), '-c', "$create BUT '" . KEY ], 'a quote that does not end');
+append_to_file($node->basedir . '/extended.sql', "$create;\n");
+for my $mode (qw(extended prepared))
+{
+	$node->command_fails([ qw(pgbench -n -t 1 -M), $mode, '-f', $node->basedir . '/extended.sql', $node->connstr('postgres') ], "the $mode protocol");
+}
 
 # The key is an argument of a function of the user's. That it was called is logged before anybody knows what it does;
 # its errors do not repeat it.

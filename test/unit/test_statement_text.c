@@ -68,13 +68,15 @@ hides_the_values_of_mappings(void **state)
 }
 
 static void
-hides_a_server_s_options_that_sound_like_a_key(void **state)
+hides_other_options_that_sound_like_a_key(void **state)
 {
 	(void) state;
 	check_hidden(PARSED, "CREATE SERVER s TYPE 't' FOREIGN DATA WRAPPER w OPTIONS (base_url 'u', Auth_Token 'the-key', paused 'p')",
 				 "CREATE SERVER s TYPE 't' FOREIGN DATA WRAPPER w OPTIONS (base_url 'u', Auth_Token '***', paused 'p')");
 	check_hidden(PARSED, "ALTER SERVER s VERSION '1' OPTIONS (ADD api_key 'the-key')",
 				 "ALTER SERVER s VERSION '1' OPTIONS (ADD api_key '***')");
+	check_hidden(PARSED, "CREATE FOREIGN TABLE t (a int OPTIONS (name 'b') DEFAULT 'c') SERVER s OPTIONS (token 'the-key', a 'b')",
+				 "CREATE FOREIGN TABLE t (a int OPTIONS (name 'b') DEFAULT 'c') SERVER s OPTIONS (token '***', a 'b')");
 }
 
 static void
@@ -107,6 +109,8 @@ goes_into_literals(void **state)
 	check_hidden(PARSED, "SELECT E'" MAPPING "(a \\'key\\')', 'x'", "SELECT E'" MAPPING "(a \\'***\\')', 'x'");
 	check_hidden(PARSED, "DO $x$ BEGIN IF true THEN " MAPPING "(a 'key'); END IF; RAISE 'x'; END $x$",
 				 "DO $x$ BEGIN IF true THEN " MAPPING "(a '***'); END IF; RAISE 'x'; END $x$");
+	check_hidden(PARSED, "RAISE 'x: %', 'failed: ALTER USER MAPPING FOR u SERVER s OPTIONS (a ''key'')'",
+				 "RAISE 'x: %', 'failed: ALTER USER MAPPING FOR u SERVER s OPTIONS (a ''***'')'");
 	check_shown("SELECT '$$', 'it''s', $$it's$$, '''''''''', '''''''''''''''''''''''''''''''''''''''''''''''''''''''''''''''''");
 }
 
@@ -222,7 +226,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tells_texts_that_may_hold_a_key),
 		cmocka_unit_test(hides_the_values_of_mappings),
-		cmocka_unit_test(hides_a_server_s_options_that_sound_like_a_key),
+		cmocka_unit_test(hides_other_options_that_sound_like_a_key),
 		cmocka_unit_test(reads_all_kinds_of_literals),
 		cmocka_unit_test(reads_backslashes_as_it_is_told),
 		cmocka_unit_test(goes_into_literals),

@@ -85,7 +85,7 @@ sub of_long_ids
 my $many_jobs = body_file('many', jobs_of(20_000, 1_767_225_600_000));
 my $full_list = body_file('full', jobs_of(150_000, 1_767_225_600_000));
 
-# What; in reply to what; it; the function's SQLSTATE ('' where it makes sense of it); how the queue ends when that was
+# What; in reply to what; it; the function's SQLSTATE ('' where it makes sense of it, several where versions of libcurl differ); how the queue ends when that was
 # sent three times.
 my %request = (
 	job    => { method => 'GET', path => '^/export/jobs/\w+$' },
@@ -129,7 +129,7 @@ my @cases = (
 	[ 'HTTP/0.9',                           job => raw('{"jobId":"j1","status":"DONE"}'), 'RC009', 'done' ],
 	[ 'HTTP/9.9',                           job => raw("HTTP/9.9 200 OK\r\nContent-Length: 2\r\n\r\n{}"), 'RC009', 'done' ],
 	[ 'nothing but blanks',                 job => raw([ ' ', MB ]), 'RC009', 'done' ],
-	[ 'a status of four digits',            job => raw("HTTP/1.1 2000 OK\r\nContent-Length: 2\r\n\r\n{}"), 'RC009', 'done' ],
+	[ 'a status of four digits',            job => raw("HTTP/1.1 2000 OK\r\nContent-Length: 2\r\n\r\n{}"), 'RC00[89]', 'done' ],
 	[ 'Content-Length too long',            job => whole(1000, '{"status":"DONE"}'), 'RC008', 'done' ],
 	[ 'Content-Length too short',           job => raw(OK . "Connection: close\r\nContent-Length: 10\r\n\r\n", '{"status":"DONE"}'), 'RC008', 'done' ],
 	[ 'Content-Length 10^18',               job => whole('1000000000000000000', '{"status":"DONE"}'), 'RC008', 'done' ],
@@ -288,7 +288,7 @@ for my $case (@cases)
 	my $job = $sim->start_job(key => KEY);
 	$sim->rules({ match => $request{$in_reply_to}, times => FOREVER, do => $do });
 	my $outcome = $session->run('SELECT * FROM ' . sprintf $call{$in_reply_to}, $job);
-	is($outcome->{sqlstate} // '', $sqlstate, "$what: the function") or diag explain $outcome;
+	like($outcome->{sqlstate} // '', qr/^(?:$sqlstate)$/, "$what: the function") or diag explain $outcome;
 	is(faults_of($outcome->{rows}) . faults_of_messages(told($outcome)), '', "$what: what it says") or diag explain $outcome;
 
 	$sim->reset;

@@ -46,18 +46,30 @@ reading_of(bool is_refused)
 	return (StatementReading) {is_refused, !standard_conforming_strings};
 }
 
-/* A text without its values, in a memory context; NULL if it has none. All is hidden if memory is short. */
+static bool
+repeats_key(const char *text, const StatementKeys *keys)
+{
+	for (int i = 0; text != NULL && i < keys->n; i++)
+		if (memmem(text, strlen(text), keys->keys[i].text, keys->keys[i].size) != NULL)
+			return true;
+	return false;
+}
+
+/*
+ * A text without its values and without what repeats keys in its literals, in
+ * a memory context; NULL if it has none. All is hidden if memory is short.
+ */
 static char *
-without_values(const char *text, bool is_refused, MemoryContext context)
+without_values(const char *text, bool is_refused, const StatementKeys *keys, MemoryContext context)
 {
 	char	   *copy;
 
-	if (!statement_may_hold_key(text))
+	if (!statement_may_hold_key(text) && !(keys != NULL && repeats_key(text, keys)))
 		return NULL;
 	copy = MemoryContextAllocExtended(context, strlen(text) + 1, MCXT_ALLOC_NO_OOM | MCXT_ALLOC_HUGE);
 	if (copy == NULL)
 		return MemoryContextStrdup(context, HIDDEN_STATEMENT);
-	if (statement_hide_values(text, reading_of(is_refused), copy))
+	if (statement_hide_values(text, reading_of(is_refused), keys, copy))
 		return copy;
 	pfree(copy);
 	return NULL;
@@ -108,7 +120,7 @@ on_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 		   QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *completion)
 {
 	char	   *text = own_text(statement, query);
-	char	   *shown = without_values(text, false, CurrentMemoryContext);
+	char	   *shown = without_values(text, false, NULL, CurrentMemoryContext);
 
 	pfree(text);
 	if (shown != NULL)
@@ -135,7 +147,7 @@ on_analyze(ParseState *state, Query *query, JUMBLE_STATE *jumble)
 	char	   *shown = NULL;
 
 	if (text != NULL && text == debug_query_string && is_first(query, text))
-		shown = without_values(text, false, CurrentMemoryContext);
+		shown = without_values(text, false, NULL, CurrentMemoryContext);
 	if (shown != NULL)
 	{
 		pgstat_report_activity(STATE_RUNNING, shown);
@@ -205,15 +217,6 @@ is_in_key(const char *text, int position, const StatementKeys *keys)
 	return false;
 }
 
-static bool
-repeats_key(const char *text, const StatementKeys *keys)
-{
-	for (int i = 0; text != NULL && i < keys->n; i++)
-		if (memmem(text, strlen(text), keys->keys[i].text, keys->keys[i].size) != NULL)
-			return true;
-	return false;
-}
-
 /* ----------
  * In the log
  * ----------
@@ -242,9 +245,16 @@ hide_repeated(char **text, const StatementKeys *keys, MemoryContext context)
 static bool
 hide(char **text, bool is_refused, const StatementKeys *keys, MemoryContext context)
 {
-	bool		had_values = replace(text, without_values(*text, is_refused, context));
+	bool		had_values = replace(text, without_values(*text, is_refused, NULL, context));
 
 	return hide_repeated(text, keys, context) || had_values;
+}
+
+/* The same for a statement: its own words stay, if the parser knew them. */
+static bool
+hide_in_statement(char **text, bool is_refused, const StatementKeys *keys, MemoryContext context)
+{
+	return is_refused ? hide(text, true, keys, context) : replace(text, without_values(*text, false, keys, context));
 }
 
 /* Hide the values of a part of a text that is a statement, and keep what is around it. */
@@ -256,7 +266,7 @@ hide_part(char **text, char *start, size_t size, MemoryContext context)
 
 	memcpy(part, start, size);
 	part[size] = '\0';
-	shown = without_values(part, false, context);
+	shown = without_values(part, false, NULL, context);
 	if (shown != NULL)
 	{
 		MemoryContext old = MemoryContextSwitchTo(context);
@@ -331,7 +341,7 @@ hide_statement(ErrorData *error, const StatementKeys *keys)
 	char	   *statement = (char *) debug_query_string;
 	bool		is_logged = !error->hide_stmt && error->elevel >= log_min_error_statement;
 
-	if (!hide(&statement, statement_is_refused(error), keys, error->assoc_context))
+	if (!hide_in_statement(&statement, statement_is_refused(error), keys, error->assoc_context))
 		return;
 	error->hide_stmt = true;
 	if (error->elevel < ERROR)
@@ -352,7 +362,7 @@ on_log(ErrorData *error)
 	hide_message(error, &keys);
 	hide_details(error, &keys);
 	hide_statement(error, &keys);
-	if (hide(&error->internalquery, is_refused(error, error->internalpos), &keys, error->assoc_context))
+	if (hide_in_statement(&error->internalquery, is_refused(error, error->internalpos), &keys, error->assoc_context))
 		error->internalpos = 0;
 	hide(&error->context, true, &keys, error->assoc_context);
 	if (previous_log_hook != NULL)

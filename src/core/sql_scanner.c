@@ -388,6 +388,15 @@ sql_skip_literal(SqlScanner *scanner)
 }
 
 const char *
+sql_skip_bytes(SqlScanner *scanner, const char *from, size_t size)
+{
+	scanner->at = from;
+	while (current(scanner) != '\0' && scanner->at < from + size)
+		advance(scanner);
+	return scanner->at;
+}
+
+const char *
 sql_skip_bare(SqlScanner *scanner, const char *from)
 {
 	scanner->at = from;

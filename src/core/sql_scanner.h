@@ -73,6 +73,9 @@ extern bool sql_in_comment(const SqlScanner *scanner);
 /* Go to the end of the literal that was opened, and out of it. Returns where the end is. */
 extern const char *sql_skip_literal(SqlScanner *scanner);
 
+/* Go on from a place over so many bytes, or to the end of the literal. Returns where that is. */
+extern const char *sql_skip_bytes(SqlScanner *scanner, const char *from, size_t size);
+
 /* Go on from a place to the next blank or delimiter, which is returned. */
 extern const char *sql_skip_bare(SqlScanner *scanner, const char *from);
 

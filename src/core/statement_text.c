@@ -104,6 +104,7 @@ typedef struct Reader
 	Statement	statements[SQL_DEPTH_MAX + 1];
 	bool		is_refused;
 	bool		saw_options;
+	const StatementKeys *keys;	/* which literals may repeat, or NULL */
 } Reader;
 
 typedef struct Value
@@ -223,10 +224,35 @@ read_loosely(Reader *reader, Statement *statement, const SqlToken *token)
  * ----------
  */
 
+/* The size of the key that a text begins with; 0 for none. */
+static size_t
+key_at(const char *text, const StatementKeys *keys)
+{
+	for (int i = 0; i < keys->n; i++)
+		if (strncmp(text, keys->keys[i].text, keys->keys[i].size) == 0)
+			return keys->keys[i].size;
+	return 0;
+}
+
+/* The size of the key that is repeated in a literal at a place: of a body, at its beginning only. */
+static size_t
+repeated_at(const Reader *reader, const SqlToken *token, const char *at)
+{
+	const SqlScanner *scanner = &reader->scanner;
+
+	if (reader->keys == NULL || scanner->depth == 0 || token->kind == SQL_CLOSED || sql_in_comment(scanner))
+		return 0;
+	if (token->kind != SQL_OPENED && scanner->levels[scanner->depth - 1].kind == SQL_DOLLARS)
+		return 0;
+	return key_at(at, reader->keys);
+}
+
 static Value
 value_between(const Reader *reader, const char *start, const char *end)
 {
-	return (Value) {start, (size_t) (end - start), !reader->is_refused || reader->saw_options};
+	bool		in_comment = sql_in_comment(&reader->scanner);
+
+	return (Value) {start, (size_t) (end - start), reader->is_refused ? reader->saw_options : !in_comment};
 }
 
 /* Read one token. Returns whether it is a value. */
@@ -266,6 +292,18 @@ read_token(Reader *reader, const SqlToken *token, Value *value)
 	return false;
 }
 
+/* What is no value may be a key that a literal repeats. */
+static bool
+read_repeated(Reader *reader, const SqlToken *token, Value *value)
+{
+	const char *start = token->kind == SQL_OPENED ? reader->scanner.at : token->start;
+	size_t		size = repeated_at(reader, token, start);
+
+	if (size > 0)
+		*value = value_between(reader, start, sql_skip_bytes(&reader->scanner, start, size));
+	return size > 0;
+}
+
 /* Go on to the next value, and after it. Returns false at the end of the text. */
 static bool
 next_value(Reader *reader, Value *value)
@@ -277,7 +315,7 @@ next_value(Reader *reader, Value *value)
 		sql_next_token(&reader->scanner, &token);
 		if (token.kind == SQL_END)
 			return false;
-		if (read_token(reader, &token, value))
+		if (read_token(reader, &token, value) || read_repeated(reader, &token, value))
 			return true;
 	}
 }
@@ -321,12 +359,13 @@ copy(char *out, const char *from, const char *to)
 }
 
 bool
-statement_hide_values(const char *text, StatementReading reading, char *out)
+statement_hide_values(const char *text, StatementReading reading, const StatementKeys *keys, char *out)
 {
 	Reader		reader = reader_of(text, reading);
 	const char *copied = text;
 	Value		value;
 
+	reader.keys = keys;
 	while (next_value(&reader, &value))
 	{
 		out = copy(out, copied, value.text);
@@ -335,16 +374,6 @@ statement_hide_values(const char *text, StatementReading reading, char *out)
 	}
 	memcpy(out, copied, strlen(copied) + 1);
 	return copied != text;
-}
-
-/* The size of the key that a text begins with; 0 for none. */
-static size_t
-key_at(const char *text, const StatementKeys *keys)
-{
-	for (int i = 0; i < keys->n; i++)
-		if (strncmp(text, keys->keys[i].text, keys->keys[i].size) == 0)
-			return keys->keys[i].size;
-	return 0;
 }
 
 void

@@ -40,8 +40,12 @@ typedef struct StatementKeys
 /* Whether a text has the words of one that may hold a key, wherever they are. NULL has none. */
 extern bool statement_may_hold_key(const char *text);
 
-/* Copy a text with asterisks where its values were, into as many bytes. Returns whether there were any. */
-extern bool statement_hide_values(const char *text, StatementReading reading, char *out);
+/*
+ * Copy a text with asterisks where its values were, into as many bytes, and
+ * where a literal repeats one of the keys, if any are given. Returns whether
+ * there were any.
+ */
+extern bool statement_hide_values(const char *text, StatementReading reading, const StatementKeys *keys, char *out);
 
 /* Add those values of a text that may be keys. */
 extern void statement_find_keys(const char *text, StatementReading reading, StatementKeys *keys);

@@ -17,7 +17,7 @@ check_hidden(StatementReading reading, const char *text, const char *expected)
 {
 	char		out[512];
 
-	assert_int_equal(statement_hide_values(text, reading, out), strcmp(text, expected) != 0);
+	assert_int_equal(statement_hide_values(text, reading, NULL, out), strcmp(text, expected) != 0);
 	assert_string_equal(out, expected);
 }
 
@@ -169,6 +169,7 @@ finds_what_may_be_keys(void **state)
 {
 	(void) state;
 	check_keys(PARSED, "COMMENT ON TABLE t IS 'none'", "");
+	check_keys(PARSED, "DROP TABLE t /* api_key none */", "");
 	check_keys(PARSED, MAPPING "(a 'key-1', b 'abc', c 'key-2')", "key-1|key-2");
 	check_keys(REFUSED, "x 'none' OPTIONS (a 'key-1', b 'abc', c 'key-2')", "key-1|key-2");
 	check_keys(REFUSED, "OPTIONS (api_key key-1)", "key-1");
@@ -185,6 +186,19 @@ hides_keys_wherever_they_are(void **state)
 	statement_find_keys("OPTIONS (api_key 'the-key', b 'other')", REFUSED, &keys);
 	statement_hide_keys(text, &keys);
 	assert_string_equal(text, "at or near \"***\": the-ke ******");
+}
+
+static void
+hides_keys_in_literals_only(void **state)
+{
+	static const char text[] = "SELECT 'the-key', $$the-key$$, E'a=the-key' FROM the-key /* the-key */; DO $$ the-key $$";
+	StatementKeys keys = {0};
+	char		out[sizeof(text)];
+
+	(void) state;
+	statement_find_keys("OPTIONS (api_key 'the-key')", REFUSED, &keys);
+	assert_true(statement_hide_values(text, PARSED, &keys, out));
+	assert_string_equal(out, "SELECT '***', $$***$$, E'a=***' FROM the-key /* the-key */; DO $$ the-key $$");
 }
 
 static void
@@ -207,15 +221,17 @@ reads_whatever_it_is(void **state)
 	"alter user mapping options (", ")", "''", "%", "x"};
 	char		text[2048];
 	char		out[sizeof(text)];
+	StatementKeys keys = {0};
 
 	(void) state;
+	statement_find_keys("options 'x$$x', 'xxxx', $a$x'/*$a$", REFUSED, &keys);
 	srand(1);
 	for (int round = 0; round < 20000; round++)
 	{
 		text[0] = '\0';
 		for (int i = rand() % 40; i > 0; i--)
 			strcat(text, pieces[rand() % (int) (sizeof(pieces) / sizeof(pieces[0]))]);
-		statement_hide_values(text, (StatementReading) {round % 3 == 0, round % 2 == 0}, out);
+		statement_hide_values(text, (StatementReading) {round % 3 == 0, round % 2 == 0}, round % 5 == 0 ? &keys : NULL, out);
 		assert_true(strlen(out) <= strlen(text));
 	}
 }
@@ -236,6 +252,7 @@ main(void)
 		cmocka_unit_test(hides_all_literals_of_a_refused_text),
 		cmocka_unit_test(finds_what_may_be_keys),
 		cmocka_unit_test(hides_keys_wherever_they_are),
+		cmocka_unit_test(hides_keys_in_literals_only),
 		cmocka_unit_test(keeps_to_its_bounds),
 		cmocka_unit_test(reads_whatever_it_is),
 	};

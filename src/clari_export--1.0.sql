@@ -893,7 +893,7 @@ SET LOCAL search_path = @extschema@, pg_temp;
  */
 
 CREATE INDEX clari_export_request_duration_idx ON clari_export_request
-	(server, forecast_id, finished_at DESC) WHERE state = 'done';
+	(server, forecast_id, finished_at DESC) WHERE state = 'done' AND submitted_at IS NOT NULL;
 
 -- Expressions are read with nothing but PostgreSQL's own in the search path: an
 -- operator of somebody's in our schema may fit their types better.
@@ -948,7 +948,8 @@ FROM (
 		FROM (
 			SELECT finished_at, submitted_at
 			FROM @extschema@.clari_export_request
-			WHERE state = 'done' AND server = r.server AND forecast_id IS NOT DISTINCT FROM r.forecast_id
+			WHERE state = 'done' AND submitted_at IS NOT NULL
+				AND server = r.server AND forecast_id IS NOT DISTINCT FROM r.forecast_id
 			ORDER BY finished_at DESC
 			LIMIT 20) d
 	) t ON true

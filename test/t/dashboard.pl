@@ -53,6 +53,19 @@ $session->run(q{SELECT clari_export_wait(id) IS NULL FROM clari_export_request W
 $session->fails(q{SELECT clari_export_wait(id) FROM clari_export_request WHERE id = 2},
 	'RC002', 'one request fails');
 
+# Clari has told its limits, and the same forecast was exported eight days ago, with commits that were 1,000 higher.
+$session->run('SELECT count(*) FROM clari_export_limits()');
+$session->run(q{SELECT clari_export_import(result, 'net_arr', now() - interval '8 days', '2026_Q3') FROM (
+	SELECT jsonb_set(result, '{entries}', (SELECT jsonb_agg(CASE WHEN e ->> 'fieldId' = 'commit'
+		THEN jsonb_set(e, '{forecastValue}', to_jsonb((e ->> 'forecastValue')::int + 1000)) ELSE e END)
+		FROM jsonb_array_elements(result -> 'entries') AS e)) AS result
+	FROM clari_export_snapshot) AS s});
+
+# What was imported took no time: the expected end goes by what was exported.
+$session->run(q{SELECT count(clari_export_import('{"entries": []}', 'net_arr', now() - interval '9 days')) FROM generate_series(1, 20)});
+is($session->value('SELECT expected_end > run_after FROM clari_export_progress JOIN clari_export_request ON id = request_id'), 't',
+	'imports do not hide how long exports take');
+
 my %queries  = queries();
 my %expected = (
 	'Unfinished requests'              => 1,
@@ -63,6 +76,10 @@ my %expected = (
 	'Failed requests'                  => 1,
 	'The call over time'               => 4,
 	'Commit by region, week over week' => 27,
+	'Quota left'                       => 1,
+	'Pacing'                           => 9,
+	'Attainment'                       => 3,
+	'Movement since last week'         => 3,
 );
 
 is_deeply([ sort keys %queries ], [ sort keys %expected ], 'the dashboard has its panels');
@@ -71,5 +88,8 @@ is(count_rows($queries{$_}), $expected{$_}, "rows of \"$_\"") for sort keys %exp
 is($session->run($queries{'Unfinished requests'})->{rows}, '1|0|0', 'one request is queued');
 is($session->run($queries{'Exports since the counters began'})->{rows}, '1|1|0', 'one export is done, one failed');
 like($session->run($queries{'Failed requests'})->{rows}, qr/RC002/, 'a failed request has its SQLSTATE');
+
+is($session->value(qq{SELECT string_agg(DISTINCT moved::text, ' ') FROM ($queries{'Movement since last week'}) AS q}), '-1000',
+	'each region has moved');
 
 done_testing();

@@ -10,6 +10,7 @@ use ClariTest;
 my @forecasts = qw(net_arr checked nulls locked late_submitting late_running late_done never_done);
 my $test      = ClariTest->new(
 	'one_request',
+	conf    => "clari_export.databases = 'postgres, latin1'\nmax_worker_processes = 16\n",
 	options => { poll_max_attempts => 1000, max_concurrent_exports => 3 },
 	sim     => { config => { forecasts => \@forecasts } });
 my ($node, $sim) = ($test->node, $test->sim);
@@ -81,6 +82,32 @@ my $id = $dba->value(q{
 	FROM clari_export_request LIMIT 1 RETURNING id});
 $test->await_state('done', $id, $dba);
 others_go_on('a null among the known jobs');
+
+# A proxy of 8 MB: refused, and where it got past that, the failure of who uses it.
+$test->create_server('odd', api_key => 'second-key');
+my $proxy = q{'http://proxy.test/' || repeat('x', 8000000)};
+is($dba->run("DO \$\$BEGIN EXECUTE format('ALTER SERVER odd OPTIONS (ADD proxy %L)', $proxy); END\$\$")->{sqlstate}, '22023', 'a proxy of 8 MB is refused');
+$dba->run('SET allow_system_table_mods = on');
+$dba->run("UPDATE pg_foreign_server SET srvoptions = srvoptions || ARRAY['proxy=' || $proxy] WHERE srvname = 'odd'");
+is($dba->value(q{SELECT max(length(o)) > 8000000 FROM pg_foreign_server, unnest(srvoptions) o WHERE srvname = 'odd'}), 't', 'and is there all the same');
+my $by_proxy = $test->enqueue(server => 'odd');
+is($test->await_state('failed', $by_proxy)->{error_code}, 'HV00D', 'a request through it fails');
+others_go_on('a proxy of 8 MB');
+$dba->run('DROP SERVER odd CASCADE');
+
+# What is short in the database's encoding may be long in UTF-8.
+$node->safe_psql('postgres', q{CREATE DATABASE latin1 ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0});
+$test->install('latin1');
+$test->create_server('clari', database => 'latin1');
+my $latin1 = $test->new_session(database => 'latin1');
+my $latin1_worker = $test->worker_pid('latin1');
+my $umlauts = $latin1->value(
+	q{INSERT INTO clari_export_request (forecast_id, time_period, options)
+	  SELECT e, e, jsonb_build_object('currency', e) FROM repeat(chr(233), 512) e RETURNING id});
+my $after = $test->enqueue(session => $latin1);
+$test->await_state('done', $after, $latin1);
+$test->await_state('done|failed', $umlauts, $latin1);
+is($test->worker_pid('latin1'), $latin1_worker, '512 umlauts in LATIN1: the others and the worker go on');
 
 # ----------
 # Errors that pass

@@ -326,6 +326,53 @@ CREATE INDEX clari_export_snapshot_forecast_idx ON clari_export_snapshot
 	(server, requested_by, forecast_id, time_period, exported_at DESC)
 	WHERE kind = 'forecast' AND clari_export_has_rows(result);
 
+-- How long Clari's jobs took: polls go by it. The latest 50 of each kind of export are kept.
+SET LOCAL search_path = pg_catalog, pg_temp;
+CREATE FUNCTION @extschema@.clari_export_size(options jsonb)
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT concat_ws(' ',
+		CASE WHEN $1 -> 'includeHistorical' = 'true' THEN 'historical' END,
+		CASE WHEN $1 ? 'scopeId' THEN 'scoped' END,
+		CASE WHEN jsonb_typeof($1 -> 'typesToExport') = 'array'
+			THEN jsonb_array_length($1 -> 'typesToExport')::text END);
+END;
+SET LOCAL search_path = @extschema@, pg_temp;
+COMMENT ON FUNCTION clari_export_size(jsonb) IS
+'what of an export''s options makes its job long or short';
+
+CREATE TABLE clari_export_duration (
+	server name NOT NULL,
+	kind text NOT NULL,
+	forecast_id text NOT NULL,
+	size text NOT NULL,
+	ended_at timestamptz NOT NULL,
+	milliseconds bigint NOT NULL
+);
+CREATE INDEX clari_export_duration_idx ON clari_export_duration (server, kind, forecast_id, size, ended_at);
+COMMENT ON TABLE clari_export_duration IS 'how long the latest jobs took, by Clari''s clock';
+COMMENT ON COLUMN clari_export_duration.server IS 'the foreign server';
+COMMENT ON COLUMN clari_export_duration.kind IS 'forecast, activity or audit_events';
+COMMENT ON COLUMN clari_export_duration.forecast_id IS 'Clari''s id of the forecast; empty for the other kinds';
+COMMENT ON COLUMN clari_export_duration.size IS 'clari_export_size() of the options';
+COMMENT ON COLUMN clari_export_duration.ended_at IS 'when the job ended';
+COMMENT ON COLUMN clari_export_duration.milliseconds IS 'from its start to its end';
+REVOKE ALL ON clari_export_duration FROM PUBLIC;
+SELECT pg_catalog.pg_extension_config_dump('clari_export_duration', '');
+
+CREATE FUNCTION clari_export_expected_duration(
+	server name,
+	kind text,
+	forecast_id text,
+	options jsonb,
+	elapsed interval)
+RETURNS interval
+AS 'MODULE_PATHNAME', 'clari_export_expected_duration'
+LANGUAGE C STABLE;
+COMMENT ON FUNCTION clari_export_expected_duration(name, text, text, jsonb, interval) IS
+'how long half of such exports'' jobs take at most, of those that run for elapsed already; null where none was done or the role may not use the server';
+
 -- A request and its result belong to the role that made it, as a table to its
 -- owner: whoever has that role's rights sees them, and so does who may read
 -- everything. Both questions are asked once a query, not once a row. Nobody
@@ -943,20 +990,14 @@ FROM (
 		FROM @extschema@.clari_export_request
 		WHERE state IN ('queued', 'submitting', 'running')
 	) r
-	LEFT JOIN LATERAL (
-		SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY d.finished_at - d.submitted_at) AS typical
-		FROM (
-			SELECT finished_at, submitted_at
-			FROM @extschema@.clari_export_request
-			WHERE state = 'done' AND submitted_at IS NOT NULL
-				AND server = r.server AND forecast_id IS NOT DISTINCT FROM r.forecast_id
-			ORDER BY finished_at DESC
-			LIMIT 20) d
-	) t ON true
+	CROSS JOIN LATERAL (
+		SELECT @extschema@.clari_export_expected_duration(r.server, r.kind, r.forecast_id, r.options,
+			coalesce(clock_timestamp() - r.submitted_at, '0')) AS typical
+	) t
 ) p;
 
 COMMENT ON VIEW @extschema@.clari_export_progress IS
-'unfinished requests: what each waits for, for how long, and when it will be done, going by the last 20 exports of its forecast';
+'unfinished requests: what each waits for, for how long, and when its job will have ended, going by what the latest exports of its forecast took';
 GRANT SELECT ON @extschema@.clari_export_progress TO PUBLIC;
 SET LOCAL search_path = @extschema@, pg_temp;
 

@@ -13,6 +13,7 @@
 #include "clari/stat.h"
 #include "fault.h"
 #include "log.h"
+#include "queue/durations.h"
 #include "queue/wake.h"
 #include "queue/worker.h"
 #include "settings.h"
@@ -64,6 +65,7 @@ _PG_init(void)
 	fault_define_settings();	/* before the prefix is reserved */
 #endif
 	settings_define(preloaded);
+	durations_install();
 	if (!preloaded)
 		return;
 	install_shared_memory_hooks();

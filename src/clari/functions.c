@@ -31,6 +31,14 @@
 #include "statement.h"
 #include "value.h"
 
+static const FunctionsMemory *memory = NULL;
+
+void
+functions_set_memory(const FunctionsMemory *given)
+{
+	memory = given;
+}
+
 /* ----------
  * While a function waits
  * ----------
@@ -280,16 +288,18 @@ warn_if_truncated(const Task *task)
 
 /* Run an export; its result, or NULL with *failure set. */
 static Jsonb *
-run_export(Task *task, Failure **failure)
+run_export(Task *task, const Submission *submission, Failure **failure)
 {
 	Jsonb	   *result = NULL;
 
+	memory->recall(task, submission);
 	run(task);
 	*failure = failure_of_task(task);
 	if (*failure == NULL)
 	{
 		warn_if_truncated(task);
 		result = result_of_task(task, failure);
+		memory->note(task, submission);
 	}
 	stat_add_end(task->account->server_id, *failure != NULL ? (*failure)->sqlstate : 0);
 	return result;
@@ -310,7 +320,7 @@ export_or_raise(const Submission *submission, const char *server_name)
 {
 	Task	   *task = new_submission_task(server_name, GOAL_EXPORT, submission);
 	Failure    *failure;
-	Jsonb	   *result = run_export(task, &failure);
+	Jsonb	   *result = run_export(task, submission, &failure);
 
 	if (failure != NULL)
 		failure_raise(failure);
@@ -517,7 +527,7 @@ export_period(ReturnSetInfo *result_info, Submission *submission, const char *se
 
 	if (interval >= 0)
 		task->submit_interval = interval;
-	result = run_export(task, &failure);
+	result = run_export(task, submission, &failure);
 	put_period(result_info, submission->time_period, task, failure, result);
 	engine_remove(task);
 }

@@ -1,9 +1,23 @@
 /*
  * functions.h
- *		What the queue's functions need of those that wait for Clari.
+ *		What others need of the functions that wait for Clari, and give them.
  */
 #ifndef CLARI_FUNCTIONS_H
 #define CLARI_FUNCTIONS_H
+
+#include "clari/submission.h"
+
+/* Who knows what earlier exports took: this room has no tables. */
+typedef struct FunctionsMemory
+{
+	/* Plan the polls of a task that was prepared with a submission. */
+	void		(*recall) (Task *task, const Submission *submission);
+
+	/* Its job is done: note how long it took. */
+	void		(*note) (Task *task, const Submission *submission);
+} FunctionsMemory;
+
+extern void functions_set_memory(const FunctionsMemory *memory);
 
 /*
  * Cancel a job at Clari with the key of the given role and wait for the

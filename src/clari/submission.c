@@ -18,6 +18,12 @@ static const char *const kind_names[] = {
 	[EXPORT_AUDIT_EVENTS] = "audit_events",
 };
 
+const char *
+export_kind_name(ExportKind kind)
+{
+	return kind_names[kind];
+}
+
 ExportKind
 export_kind_from_name(const char *name)
 {

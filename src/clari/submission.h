@@ -30,6 +30,9 @@ extern void submission_prepare(Task *task, ExportGoal goal, const ExportRules *r
 /* Raise these errors without preparing anything. */
 extern void submission_check(const Submission *submission);
 
+/* The name of a kind as in clari_export_request.kind. */
+extern const char *export_kind_name(ExportKind kind);
+
 /* Read the name of a kind as in clari_export_request.kind; error 22023. */
 extern ExportKind export_kind_from_name(const char *name);
 

@@ -404,14 +404,18 @@ rate_limited(Export *export, const Reply *reply, Instant now)
  * ----------
  */
 
-/* The wait is one base delay: an export takes time. */
+/* The first wait is one base delay, or what was learned: an export takes time. */
 static ExportAction
 submitted(Export *export, Instant now)
 {
 	export->submitted_at = now;
+	if (!export->adopted)
+		export->job_since = now;
 	if (export->goal == GOAL_SUBMIT)
 		return finish(export, OUTCOME_DONE);
-	return go_to(export, STEP_POLL, now + backoff_delay(&export->rules.backoff, 0));
+	return go_to(export, STEP_POLL, now + (export->polling != NULL ?
+										   polling_delay(export->polling, 0, 0) :
+										   backoff_delay(&export->rules.backoff, 0)));
 }
 
 /*
@@ -670,6 +674,29 @@ job_ended(Export *export, Instant now)
 	return go_to(export, STEP_FETCH, now);
 }
 
+/* Where nobody saw the job start, its own start time says when that was. */
+static void
+find_job_since(Export *export, Instant now)
+{
+	int64_t		clari_now = now / 1000 + (export->clock_least + export->clock_most) / 2;
+
+	if (export->job_since != 0)
+		return;
+	export->job_since = now;
+	if (export->knows_clock && export->job.start_time > 0 && export->job.start_time < clari_now)
+		export->job_since -= (clari_now - export->job.start_time) * 1000;
+}
+
+/* The job runs: ask again when it is likely to have ended. */
+static ExportAction
+poll_again(Export *export, const Reply *reply, Instant now)
+{
+	find_job_since(export, now);
+	if (export->polling == NULL || export->polls >= max_tries(export))
+		return try_again(export, reply, OUTCOME_POLL_TIMEOUT, now);
+	return send(export, now + polling_delay(export->polling, export->polls, now - export->job_since));
+}
+
 /*
  * An attempt is one status request, whatever comes back of it: a status, an
  * error that passes, a 429, or nothing.
@@ -686,7 +713,7 @@ poll_replied(Export *export, const Reply *reply, Instant now)
 	export->has_job = true;
 	if (job.phase != JOB_IN_PROGRESS)
 		return job_ended(export, now);
-	return try_again(export, reply, OUTCOME_POLL_TIMEOUT, now);
+	return poll_again(export, reply, now);
 }
 
 /* A result that is on its way is tried again; one that is none stays so. */

@@ -31,6 +31,7 @@
 #include "core/job_match.h"
 #include "core/lane_rules.h"
 #include "core/outcome.h"
+#include "core/polling.h"
 #include "core/reply.h"
 #include "core/request.h"
 
@@ -113,6 +114,7 @@ typedef struct Export
 	const char *forecast_id;	/* NULL where the kind has none */
 	const char *time_period;	/* NULL: Clari's current quarter */
 	const char *currency;		/* NULL: Clari's default */
+	const PollingPlan *polling; /* when to poll; NULL: after the backoff */
 	bool		asks_limits;	/* an earlier try found the job queue full or
 								 * the quota used up: look before submitting */
 	bool		doubts_job;		/* with GOAL_RESUME_JOB: an earlier try gave the
@@ -154,6 +156,7 @@ typedef struct Export
 
 	char		job_id[JOB_ID_SIZE];	/* empty until it is known */
 	bool		adopted;		/* found in the list after a lost reply */
+	Instant		job_since;		/* when the job started, about; 0: not known */
 	int			polls;			/* status requests that ended, in any way */
 	Job			job;			/* from the last status reply */
 	bool		has_job;		/* job is filled */

@@ -8,6 +8,7 @@
 #include "clari/stat.h"
 #include "clock.h"
 #include "log.h"
+#include "queue/durations.h"
 #include "queue/item_row.h"
 #include "queue/remember.h"
 
@@ -178,7 +179,10 @@ write_result(RowWrite *row)
 		write_failure(row, failure);
 	else
 		row->update = queue_done(row->item->request_id, &task->export, result);
-	if (failure == NULL && row->update == QUEUE_UPDATED && task->account->options.keeps_history)
+	if (failure != NULL || row->update != QUEUE_UPDATED)
+		return;
+	durations_note(row->item->request_id, &task->export.job);
+	if (task->account->options.keeps_history)
 		remember_snapshot(row->item->request_id, result);
 }
 

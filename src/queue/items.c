@@ -21,6 +21,7 @@
 #include "fault.h"
 #include "log.h"
 #include "queue/home.h"
+#include "queue/durations.h"
 #include "queue/item_row.h"
 #include "queue/items.h"
 
@@ -324,6 +325,7 @@ make_task(const Request *request)
 	rules.quota_reserve = task->account->options.quota_reserve;
 	submission_prepare(task, goal_of(request), &rules, &submission);
 	restore_progress(&task->export, request);
+	durations_plan(task, &submission);
 	MemoryContextSwitchTo(old_context);
 	return task;
 }

@@ -786,6 +786,8 @@ queue_rename_server(const char *old_name, const char *new_name)
 			"UPDATE @schema@.clari_export_history_forecast SET server = $2 WHERE server = $1");
 	query_execute(&query, "rename in history",
 			"UPDATE @schema@.clari_export_history SET server = $2 WHERE server = $1");
+	query_execute(&query, "rename in durations",
+			"UPDATE @schema@.clari_export_duration SET server = $2 WHERE server = $1");
 }
 
 /* Rows that somebody holds locked wait for the next time. */

@@ -74,12 +74,14 @@ is($session->value(q{SELECT clari_export('net_arr', '2026_Q2') ? 'entries'}), 't
 $session->run('COMMIT');
 is(known(q{forecast_id = 'net_arr' AND size = ''}), 2, 'is not learned from');
 
-$session->run('BEGIN');
-$session->run(q{SELECT clari_export('net_arr', '2026_Q2') IS NOT NULL});
-is(export_queued('net_arr', '{}', 'clari') > 0, 1, 'whoever has noted one holds nobody up');
-$session->run('ROLLBACK');
+my $open = $test->new_session;
+$open->run('BEGIN');
+$open->run(q{SELECT clari_export('net_arr', '2026_Q2') IS NOT NULL});
+cmp_ok(export_queued('net_arr', '{}', 'clari'), '>', 0, 'whoever has noted one holds nobody up');
+$open->run('ROLLBACK');
+is(known(q{forecast_id = 'net_arr' AND size = ''}), 3, 'and notes nothing if it rolls back');
 
-is($session->fails('SELECT * FROM clari_export_duration', '42501', 'users do not read it')->{sqlstate}, '42501');
+$session->fails('SELECT * FROM clari_export_duration', '42501', 'users do not read it');
 
 # ----------
 # It is kept, and not too much of it
@@ -134,7 +136,7 @@ is($session->value("SELECT p.expected_end - r.submitted_at BETWEEN '9 min' AND '
 is($session->value("SELECT p.expected_end - now() > '9 min' $shown = $queued"), 't', 'and when one that waits will be');
 is($session->value("SELECT clari_export_expected_duration('clari', 'forecast', 'net_arr', '{}', '1 hour') >= '1 hour'"), 't', 'never before now');
 $super->run('CREATE ROLE stranger');
-is($super->value("SET ROLE stranger; SELECT clari_export_expected_duration('clari', 'forecast', 'net_arr', '{}', '0') IS NULL; RESET ROLE;"),
-	't', 'who may not use the server learns nothing');
+$super->run('SET ROLE stranger');
+is($super->value("SELECT clari_export_expected_duration('clari', 'forecast', 'net_arr', '{}', '0') IS NULL"), 't', 'who may not use the server learns nothing');
 
 done_testing;

@@ -26,6 +26,7 @@
 #include "queue/item_row.h"
 #include "queue/items.h"
 #include "queue/lanes.h"
+#include "queue/snapshots.h"
 #include "settings.h"
 
 /* At the latest: replication inserts, and triggers may be off, and nobody wakes us. */
@@ -303,7 +304,7 @@ prune(void *arg pg_attribute_unused())
 	if (requests > 0)
 		queue_prune_requests(&scope, requests);
 	if (snapshots > 0)
-		queue_prune_snapshots(&scope, snapshots);
+		snapshots_prune(&scope, snapshots);
 }
 
 void

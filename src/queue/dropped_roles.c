@@ -16,6 +16,7 @@
 #include "clari/failure.h"
 #include "log.h"
 #include "queue/dropped_roles.h"
+#include "queue/owners.h"
 #include "queue/queue.h"
 
 /* Somebody's transaction, the dropped role's last one perhaps, may hold a row. */
@@ -47,11 +48,12 @@ disown(void *arg)
 	ListCell   *cell;
 
 	set_config_option("lock_timeout", LOCK_TIMEOUT, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	foreach(cell, queue_owners())
+	foreach(cell, owners())
 	{
 		if (SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(lfirst_oid(cell))))
 			continue;
-		queue_disown(lfirst_oid(cell), failure);
+		queue_fail_role(lfirst_oid(cell), failure);
+		owners_forget(lfirst_oid(cell));
 		*any = true;
 	}
 }

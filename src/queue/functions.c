@@ -28,6 +28,7 @@
 #include "interval.h"
 #include "queue/home.h"
 #include "queue/queue.h"
+#include "queue/snapshots.h"
 #include "queue/wake.h"
 #include "statement.h"
 #include "wait_event.h"
@@ -311,7 +312,7 @@ snapshot_of(int64 id)
 
 	if (queue_begin())
 	{
-		result = queue_snapshot(id);
+		result = snapshot_result(id);
 		queue_end(false);
 	}
 	if (result == NULL)
@@ -599,11 +600,11 @@ clari_export_delete_snapshot(PG_FUNCTION_ARGS)
 
 	if (!queue_begin())
 		PG_RETURN_BOOL(false);
-	owner = queue_snapshot_owner(id);
+	owner = snapshot_owner(id);
 	queue_end(false);
 	if (OidIsValid(owner) && may_act_for(owner) && queue_begin())
 	{
-		deleted = queue_delete_snapshot(id);
+		deleted = snapshot_delete(id);
 		queue_end(false);
 	}
 	PG_RETURN_BOOL(deleted);

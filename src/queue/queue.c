@@ -13,12 +13,10 @@
 #include "queue/home.h"
 #include "queue/query.h"
 #include "queue/queue.h"
+#include "queue/snapshots.h"
 #include "value.h"
 
 #define NOTIFY_CHANNEL	"clari_export"
-
-/* Characters of a period that a result names: an index holds no more of them. */
-#define LONGEST_PERIOD	"256"
 
 /*
  * A condition on the state of requests that are sought by their ids. Written as
@@ -121,21 +119,6 @@ queue_find(int64 id, bool *inserted_here)
 		return NULL;
 	*inserted_here = TransactionIdIsCurrentTransactionId(DatumGetTransactionId(query_column(0, N_REQUEST_COLUMNS + 1, &is_null)));
 	return read_request(0);
-}
-
-Jsonb *
-queue_snapshot(int64 id)
-{
-	QueueQuery	query = {0};
-	bool		is_null;
-	Datum		result;
-
-	query_add_id(&query, id);
-	if (query_execute(&query, "snapshot", "SELECT result FROM @snapshot@ WHERE request_id = $1"
-				" ORDER BY exported_at DESC LIMIT 1") == 0)
-		return NULL;
-	result = query_column(0, 1, &is_null);
-	return is_null ? NULL : DatumGetJsonbPCopy(result);
 }
 
 void
@@ -481,23 +464,6 @@ queue_delay(int64 id, TimestampTz until, const char *error_message)
 				  "hold_reason = $4, held_until = $2, error_message = $3"));
 }
 
-static void
-insert_snapshot(int64 id, const Export *export, Jsonb *result)
-{
-	QueueQuery	query = {0};
-
-	query_add_id(&query, id);
-	query_add_bool(&query, export->has_job && export->job.truncated);
-	query_add(&query, JSONBOID, JsonbPGetDatum(result), false);
-	query_execute(&query, "insert snapshot",
-			"INSERT INTO @snapshot@ (request_id, server, kind, forecast_id, time_period, options, job_id,"
-			" requested_by, exported_at, truncated, result)"
-			" SELECT id, server, kind, forecast_id,"
-			" left(coalesce(time_period, options ->> 'timePeriod', @schema@.clari_export_period_of($3)), " LONGEST_PERIOD "),"
-			" options, job_id, requested_by, clock_timestamp(), $2, $3"
-			" FROM @request@ WHERE id = $1");
-}
-
 QueueUpdate
 queue_done(int64 id, const Export *export, Jsonb *result)
 {
@@ -513,7 +479,7 @@ queue_done(int64 id, const Export *export, Jsonb *result)
 						  " server_start_time = coalesce($3, server_start_time),"
 						  " server_end_time = coalesce($4, server_end_time)"));
 	if (done == QUEUE_UPDATED)
-		insert_snapshot(id, export, result);
+		snapshot_insert(id, export, result);
 	return done;
 }
 
@@ -533,42 +499,9 @@ queue_import(const char *server, Oid role, const char *forecast_id, const char *
 			"INSERT INTO @request@ (kind, server, requested_by, forecast_id, time_period, state, finished_at)"
 			" VALUES ('forecast', $1, $2, $3, $4, 'done', clock_timestamp()) RETURNING id");
 	id = DatumGetInt64(query_column(0, 1, &is_null));
-	query_add_time(&query, exported_at);
-	query_add_id(&query, id);
-	query_add(&query, JSONBOID, JsonbPGetDatum(result), false);
-	query_execute(&query, "import snapshot",
-			"INSERT INTO @snapshot@ (request_id, server, kind, forecast_id, time_period, options,"
-			" requested_by, exported_at, truncated, result)"
-			" VALUES ($6, $1, 'forecast', $3, left(coalesce($4, @schema@.clari_export_period_of($7)), " LONGEST_PERIOD "),"
-			" '{}', $2, $5, false, $7)");
+	snapshot_import(id, exported_at, result);
 	notify(id, "done");
 	return id;
-}
-
-bool
-queue_describe_snapshot(int64 id, HistorySnapshot *snapshot)
-{
-	QueueQuery	query = {0};
-	bool		is_null;
-
-	query_add_id(&query, id);
-	if (query_execute(&query, "describe snapshot",
-			"SELECT server, requested_by, forecast_id, coalesce(options ->> 'scopeId', ''),"
-			" coalesce(options ->> 'currency', ''), time_period, exported_at, truncated"
-			" FROM @snapshot@ WHERE request_id = $1 AND kind = 'forecast'") == 0)
-		return false;
-	*snapshot = (HistorySnapshot) {
-		.request_id = id,
-		.server = query_text_column(0, 1),
-		.requested_by = DatumGetObjectId(query_column(0, 2, &is_null)),
-		.forecast_id = query_text_column(0, 3),
-		.scope_id = query_text_column(0, 4),
-		.currency = query_text_column(0, 5),
-		.time_period = query_text_column(0, 6),
-		.exported_at = query_time_column(0, 7, 0),
-		.truncated = DatumGetBool(query_column(0, 8, &is_null)),
-	};
-	return true;
 }
 
 #define FAIL_WITH(code, message, hint) \
@@ -668,18 +601,6 @@ queue_take_over(int64 id)
 	return update(&query, "take over", UPDATE_IN(UNFINISHED, "made_in = $2"));
 }
 
-Oid
-queue_snapshot_owner(int64 id)
-{
-	QueueQuery	query = {0};
-	bool		is_null;
-
-	query_add_id(&query, id);
-	if (query_execute(&query, "snapshot owner", "SELECT requested_by FROM @snapshot@ WHERE request_id = $1") == 0)
-		return InvalidOid;
-	return DatumGetObjectId(query_column(0, 1, &is_null));
-}
-
 bool
 queue_delete_request(int64 id)
 {
@@ -689,133 +610,32 @@ queue_delete_request(int64 id)
 	return query_execute(&query, "delete request", "DELETE FROM @request@ WHERE id = $1 AND state NOT IN (" UNFINISHED ")") > 0;
 }
 
-bool
-queue_delete_snapshot(int64 id)
-{
-	QueueQuery	query = {0};
-
-	query_add_id(&query, id);
-	return query_execute(&query, "delete snapshot", "DELETE FROM @snapshot@ WHERE request_id = $1") > 0;
-}
-
-static List *
-oid_column(uint64 n)
-{
-	List	   *oids = NIL;
-	bool		is_null;
-
-	for (uint64 row = 0; row < n; row++)
-		oids = lappend_oid(oids, DatumGetObjectId(query_column(row, 1, &is_null)));
-	return oids;
-}
-
-List *
-queue_owners_on(const char *server)
-{
-	QueueQuery	query = {0};
-	uint64		n;
-
-	query_add_text(&query, server);
-	n = query_execute(&query, "owners on",
-			"SELECT requested_by::oid FROM @request@ WHERE server = $1"
-			" UNION SELECT requested_by::oid FROM @snapshot@ WHERE server = $1"
-			" UNION SELECT requested_by::oid FROM @schema@.clari_export_history_forecast WHERE server = $1");
-	return oid_column(n);
-}
-
-/* From each role to the next one, since an index has them, and few have many rows. */
-#define OWNERS_IN(table) \
-	"(WITH RECURSIVE owner AS (" \
-	"  SELECT min(requested_by::oid) AS role FROM " table " WHERE requested_by > 0::oid" \
-	"  UNION ALL SELECT (SELECT min(requested_by::oid) FROM " table " WHERE requested_by > owner.role)" \
-	"  FROM owner WHERE owner.role IS NOT NULL)" \
-	" SELECT role FROM owner WHERE role IS NOT NULL)"
-
-List *
-queue_owners(void)
-{
-	QueueQuery	query = {0};
-
-	return oid_column(query_execute(&query, "owners",
-									OWNERS_IN("@request@") " UNION ALL " OWNERS_IN("@snapshot@")
-									" UNION ALL SELECT requested_by::oid FROM @schema@.clari_export_history_forecast"
-									" WHERE requested_by <> 0::oid"));
-}
-
-static void
-disown_rows(Oid role, const char *name, const char *text)
-{
-	QueueQuery	query = {0};
-
-	query_add_role(&query, role);
-	query_execute(&query, name, text);
-}
-
-#define DISOWN(table)	"UPDATE " table " SET requested_by = 0::oid WHERE requested_by = $1"
-
 void
-queue_disown(Oid role, const Failure *failure)
+queue_fail_role(Oid role, const Failure *failure)
 {
 	QueueQuery	query = {0};
 
 	query_add_role(&query, role);
 	add_failure(&query, failure);
-	query_execute(&query, "fail disowned",
+	query_execute(&query, "fail role",
 			"WITH failed AS ("
 			" UPDATE @request@ SET " FAIL_WITH("$2", "$3", "$4")
 			" WHERE requested_by = $1 AND " IN_STATE(UNFINISHED) " RETURNING id, state)"
 			" SELECT pg_notify('" NOTIFY_CHANNEL "', json_build_object('request_id', id, 'state', state)::text)"
 			" FROM failed");
-	disown_rows(role, "disown requests", DISOWN("@request@"));
-	disown_rows(role, "disown snapshots", DISOWN("@snapshot@"));
-	disown_rows(role, "disown forecasts", DISOWN("@schema@.clari_export_history_forecast"));
-	disown_rows(role, "disown parts", DISOWN("@schema@.clari_export_history_part"));
-	disown_rows(role, "disown history", DISOWN("@schema@.clari_export_history"));
-}
-
-void
-queue_rename_server(const char *old_name, const char *new_name)
-{
-	QueueQuery	query = {0};
-
-	query_add_text(&query, old_name);
-	query_add_text(&query, new_name);
-	query_execute(&query, "rename in requests", "UPDATE @request@ SET server = $2 WHERE server = $1");
-	query_execute(&query, "rename in snapshots", "UPDATE @snapshot@ SET server = $2 WHERE server = $1");
-	query_execute(&query, "rename in forecasts",
-			"UPDATE @schema@.clari_export_history_forecast SET server = $2 WHERE server = $1");
-	query_execute(&query, "rename in history",
-			"UPDATE @schema@.clari_export_history SET server = $2 WHERE server = $1");
-	query_execute(&query, "rename in durations",
-			"UPDATE @schema@.clari_export_duration SET server = $2 WHERE server = $1");
 }
 
 /* Rows that somebody holds locked wait for the next time. */
-static void
-prune(const QueueScope *scope, Duration retention, const char *name, const char *text)
+void
+queue_prune_requests(const QueueScope *scope, Duration retention)
 {
 	QueueQuery	query = {0};
 
 	query_add_time(&query, GetCurrentTimestamp() - retention);
 	query_add_text(&query, scope->server);
 	query_add_role(&query, scope->role);
-	query_execute(&query, name, text);
-}
-
-void
-queue_prune_requests(const QueueScope *scope, Duration retention)
-{
-	prune(scope, retention, "prune requests",
+	query_execute(&query, "prune requests",
 		  "DELETE FROM @request@ WHERE id IN (SELECT id FROM @request@ WHERE finished_at < $1"
-		  "  AND ($2 IS NULL OR server = $2) AND ($3 IS NULL OR requested_by = $3)"
-		  "  FOR UPDATE SKIP LOCKED)");
-}
-
-void
-queue_prune_snapshots(const QueueScope *scope, Duration retention)
-{
-	prune(scope, retention, "prune snapshots",
-		  "DELETE FROM @snapshot@ WHERE request_id IN (SELECT request_id FROM @snapshot@ WHERE exported_at < $1"
 		  "  AND ($2 IS NULL OR server = $2) AND ($3 IS NULL OR requested_by = $3)"
 		  "  FOR UPDATE SKIP LOCKED)");
 }

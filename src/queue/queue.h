@@ -15,8 +15,8 @@
 
 #include "clari/failure.h"
 #include "core/export.h"
+#include "queue/scope.h"
 #include "queue/transaction.h"
-#include "rows/history.h"
 
 /* A row of clari_export_request, as far as the work on it needs it. */
 typedef struct Request
@@ -52,13 +52,6 @@ typedef struct RequestOwner
 	Oid			role;
 } RequestOwner;
 
-/* Whose requests to work on. */
-typedef struct QueueScope
-{
-	const char *server;			/* NULL for any */
-	Oid			role;			/* InvalidOid for any */
-} QueueScope;
-
 typedef enum QueueUpdate
 {
 	QUEUE_UPDATED,
@@ -79,9 +72,6 @@ extern TimestampTz queue_rate_limited_until(const RequestOwner *owner);
 
 /* Any request by its id, or NULL. inserted_here: by this very transaction. */
 extern Request *queue_find(int64 id, bool *inserted_here);
-
-/* The result of a finished request, or NULL. */
-extern Jsonb *queue_snapshot(int64 id);
 
 /* Name the jobs that other requests own to export_exclude_job(). */
 extern void queue_exclude_owned_jobs(int64 id, Export *export);
@@ -148,9 +138,6 @@ extern QueueUpdate queue_done(int64 id, const Export *export, Jsonb *result);
 extern int64 queue_import(const char *server, Oid role, const char *forecast_id, const char *time_period,
 						  TimestampTz exported_at, Jsonb *result);
 
-/* All of a forecast's snapshot but the result; false if there is none. */
-extern bool queue_describe_snapshot(int64 id, HistorySnapshot *snapshot);
-
 /* any unfinished -> failed; export, if not NULL, tells its job and its polls */
 extern QueueUpdate queue_fail(int64 id, const Export *export, const Failure *failure);
 
@@ -172,30 +159,13 @@ extern QueueUpdate queue_retry(int64 id, const char *state, bool keeps_job);
 /* Any unfinished request, in its state: this database works on it. */
 extern QueueUpdate queue_take_over(int64 id);
 
-/* Whose snapshot it is; InvalidOid if there is none. */
-extern Oid	queue_snapshot_owner(int64 id);
-
-/* Delete a finished request, or a snapshot. Returns whether it was there. */
+/* Delete a finished request. Returns whether it was there. */
 extern bool queue_delete_request(int64 id);
-extern bool queue_delete_snapshot(int64 id);
 
-/* All roles that have requests, snapshots or a history, as a list of OIDs, perhaps twice; 0 for nobody is none. */
-extern List *queue_owners(void);
+/* a role's unfinished requests -> failed */
+extern void queue_fail_role(Oid role, const Failure *failure);
 
-/* Let a role's unfinished requests fail, and leave all its rows to nobody. */
-extern void queue_disown(Oid role, const Failure *failure);
-
-/* The roles that have some with a server of that name. */
-extern List *queue_owners_on(const char *server);
-
-/* A server has another name: its requests, snapshots and history go with it. */
-extern void queue_rename_server(const char *old_name, const char *new_name);
-
-/*
- * Delete requests in scope that finished, or snapshots that were stored, longer
- * ago than the retention.
- */
+/* Delete requests in scope that finished longer ago than the retention. */
 extern void queue_prune_requests(const QueueScope *scope, Duration retention);
-extern void queue_prune_snapshots(const QueueScope *scope, Duration retention);
 
 #endif							/* CLARI_QUEUE_H */

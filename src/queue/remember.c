@@ -17,6 +17,7 @@
 #include "clari/submission.h"
 #include "queue/queue.h"
 #include "queue/remember.h"
+#include "queue/snapshots.h"
 #include "rows/history.h"
 #include "statement.h"
 
@@ -36,9 +37,9 @@ remember(Remembering *remembering)
 {
 	HistorySnapshot snapshot;
 
-	if (!queue_describe_snapshot(remembering->request_id, &snapshot))
+	if (!snapshot_describe(remembering->request_id, &snapshot))
 		return;
-	snapshot.result = remembering->result != NULL ? remembering->result : queue_snapshot(remembering->request_id);
+	snapshot.result = remembering->result != NULL ? remembering->result : snapshot_result(remembering->request_id);
 	remembering->added = history_add(queue_schema_id(), &snapshot);
 }
 
@@ -83,7 +84,7 @@ clari_export_add_to_history(PG_FUNCTION_ARGS)
 
 	if (queue_begin())
 	{
-		owner = queue_snapshot_owner(remembering.request_id);
+		owner = snapshot_owner(remembering.request_id);
 		queue_end(false);
 	}
 	if (OidIsValid(owner) && has_privs_of_role(GetUserId(), owner) && queue_begin())

@@ -20,6 +20,7 @@
 #include "utils/acl.h"
 #include "utils/syscache.h"
 
+#include "queue/owners.h"
 #include "queue/queue.h"
 
 static bool
@@ -64,7 +65,7 @@ check_name(const char *name, Oid role)
 {
 	ListCell   *cell;
 
-	foreach(cell, queue_owners_on(name))
+	foreach(cell, owners_on(name))
 	{
 		if (!has_privs_of_role(role, lfirst_oid(cell)))
 			ereport(ERROR,
@@ -100,7 +101,7 @@ clari_export_follow_server(PG_FUNCTION_ARGS)
 	{
 		check_name(server->servername, role);
 		if (is_rename(data->parsetree))
-			queue_rename_server(strVal(((const RenameStmt *) data->parsetree)->object), server->servername);
+			owners_rename_server(strVal(((const RenameStmt *) data->parsetree)->object), server->servername);
 		queue_end(false);
 	}
 	PG_RETURN_NULL();

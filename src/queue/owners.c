@@ -1,0 +1,90 @@
+/*
+ * owners.c
+ *		Whose the rows of all tables are: roles, and servers by their names.
+ */
+#include "postgres.h"
+
+#include "queue/owners.h"
+#include "queue/query.h"
+
+static List *
+oid_column(uint64 n)
+{
+	List	   *oids = NIL;
+	bool		is_null;
+
+	for (uint64 row = 0; row < n; row++)
+		oids = lappend_oid(oids, DatumGetObjectId(query_column(row, 1, &is_null)));
+	return oids;
+}
+
+List *
+owners_on(const char *server)
+{
+	QueueQuery	query = {0};
+	uint64		n;
+
+	query_add_text(&query, server);
+	n = query_execute(&query, "owners on",
+			"SELECT requested_by::oid FROM @request@ WHERE server = $1"
+			" UNION SELECT requested_by::oid FROM @snapshot@ WHERE server = $1"
+			" UNION SELECT requested_by::oid FROM @schema@.clari_export_history_forecast WHERE server = $1");
+	return oid_column(n);
+}
+
+/* From each role to the next one, since an index has them, and few have many rows. */
+#define OWNERS_IN(table) \
+	"(WITH RECURSIVE owner AS (" \
+	"  SELECT min(requested_by::oid) AS role FROM " table " WHERE requested_by > 0::oid" \
+	"  UNION ALL SELECT (SELECT min(requested_by::oid) FROM " table " WHERE requested_by > owner.role)" \
+	"  FROM owner WHERE owner.role IS NOT NULL)" \
+	" SELECT role FROM owner WHERE role IS NOT NULL)"
+
+List *
+owners(void)
+{
+	QueueQuery	query = {0};
+
+	return oid_column(query_execute(&query, "owners",
+									OWNERS_IN("@request@") " UNION ALL " OWNERS_IN("@snapshot@")
+									" UNION ALL SELECT requested_by::oid FROM @schema@.clari_export_history_forecast"
+									" WHERE requested_by <> 0::oid"));
+}
+
+static void
+disown_rows(Oid role, const char *name, const char *text)
+{
+	QueueQuery	query = {0};
+
+	query_add_role(&query, role);
+	query_execute(&query, name, text);
+}
+
+#define DISOWN(table)	"UPDATE " table " SET requested_by = 0::oid WHERE requested_by = $1"
+
+void
+owners_forget(Oid role)
+{
+	disown_rows(role, "disown requests", DISOWN("@request@"));
+	disown_rows(role, "disown snapshots", DISOWN("@snapshot@"));
+	disown_rows(role, "disown forecasts", DISOWN("@schema@.clari_export_history_forecast"));
+	disown_rows(role, "disown parts", DISOWN("@schema@.clari_export_history_part"));
+	disown_rows(role, "disown history", DISOWN("@schema@.clari_export_history"));
+}
+
+void
+owners_rename_server(const char *old_name, const char *new_name)
+{
+	QueueQuery	query = {0};
+
+	query_add_text(&query, old_name);
+	query_add_text(&query, new_name);
+	query_execute(&query, "rename in requests", "UPDATE @request@ SET server = $2 WHERE server = $1");
+	query_execute(&query, "rename in snapshots", "UPDATE @snapshot@ SET server = $2 WHERE server = $1");
+	query_execute(&query, "rename in forecasts",
+			"UPDATE @schema@.clari_export_history_forecast SET server = $2 WHERE server = $1");
+	query_execute(&query, "rename in history",
+			"UPDATE @schema@.clari_export_history SET server = $2 WHERE server = $1");
+	query_execute(&query, "rename in durations",
+			"UPDATE @schema@.clari_export_duration SET server = $2 WHERE server = $1");
+}

@@ -277,13 +277,6 @@ hide_part(char **text, char *start, size_t size, MemoryContext context)
 	pfree(part);
 }
 
-/* Our own messages name options, and hold no key. */
-static bool
-is_ours(const char *message)
-{
-	return message != NULL && strncmp(message, FDW_NAME ":", strlen(FDW_NAME ":")) == 0;
-}
-
 /* The parser quotes a part of what it refuses: that may be a part of a key. */
 static bool
 quotes_part_of_key(const ErrorData *error, const StatementKeys *keys)
@@ -307,17 +300,18 @@ hide_logged_statement(ErrorData *error, const StatementKeys *keys)
 		hide(&error->message, false, keys, error->assoc_context);
 }
 
+/* What an error says in its own words names options, and holds no key but one that it repeats. */
 static void
 hide_message(ErrorData *error, const StatementKeys *keys)
 {
-	if (error->message == NULL || is_ours(error->message))
+	if (error->message == NULL)
 		return;
 	if (error->elevel == LOG)
 		hide_logged_statement(error, keys);
 	else if (quotes_part_of_key(error, keys))
 		replace(&error->message, MemoryContextStrdup(error->assoc_context, "syntax error in what may be a key"));
 	else
-		hide(&error->message, true, keys, error->assoc_context);
+		hide_repeated(&error->message, keys, error->assoc_context);
 }
 
 /* EXECUTE is logged with the string that PREPARE was in: what precedes it ends with a colon. */
@@ -326,8 +320,11 @@ hide_details(ErrorData *error, const StatementKeys *keys)
 {
 	char	  **const texts[] = {&error->detail, &error->detail_log, &error->hint};
 
-	for (size_t i = 0; i < lengthof(texts) && !is_ours(error->message); i++)
-		hide(texts[i], error->elevel != LOG, keys, error->assoc_context);
+	for (size_t i = 0; i < lengthof(texts); i++)
+		if (error->elevel == LOG)
+			hide(texts[i], false, keys, error->assoc_context);
+		else
+			hide_repeated(texts[i], keys, error->assoc_context);
 }
 
 /*

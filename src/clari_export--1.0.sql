@@ -939,9 +939,6 @@ SET LOCAL search_path = @extschema@, pg_temp;
  * ----------
  */
 
-CREATE INDEX clari_export_request_duration_idx ON clari_export_request
-	(server, forecast_id, finished_at DESC) WHERE state = 'done' AND submitted_at IS NOT NULL;
-
 -- Expressions are read with nothing but PostgreSQL's own in the search path: an
 -- operator of somebody's in our schema may fit their types better.
 SET LOCAL search_path = pg_catalog, pg_temp;

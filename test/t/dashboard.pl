@@ -61,11 +61,6 @@ $session->run(q{SELECT clari_export_import(result, 'net_arr', now() - interval '
 		FROM jsonb_array_elements(result -> 'entries') AS e)) AS result
 	FROM clari_export_snapshot) AS s});
 
-# What was imported took no time: the expected end goes by what was exported.
-$session->run(q{SELECT count(clari_export_import('{"entries": []}', 'net_arr', now() - interval '9 days')) FROM generate_series(1, 20)});
-is($session->value('SELECT expected_end > run_after FROM clari_export_progress JOIN clari_export_request ON id = request_id'), 't',
-	'imports do not hide how long exports take');
-
 my %queries  = queries();
 my %expected = (
 	'Unfinished requests'              => 1,

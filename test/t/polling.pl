@@ -87,17 +87,17 @@ $session->fails('SELECT * FROM clari_export_duration', '42501', 'users do not re
 # It is kept, and not too much of it
 # ----------
 
-teach(60, 300, forecast => 'many');
-export_queued('many', '{}', 'clari');
-is(known(q{forecast_id = 'many'}), 50, 'the latest 50 are kept');
-is(known(q{forecast_id = 'many' AND milliseconds <> 300}), 1, 'the last one among them');
+teach(60, 300, forecast => 'renewals');
+export_queued('renewals', '{}', 'clari');
+is(known(q{forecast_id = 'renewals'}), 50, 'the latest 50 are kept');
+is(known(q{forecast_id = 'renewals' AND milliseconds <> 300}), 1, 'the last one among them');
 
-$super->run("SELECT clari_export_delete_request(id) FROM clari_export_request WHERE forecast_id = 'many'");
+$super->run("SELECT clari_export_delete_request(id) FROM clari_export_request WHERE forecast_id = 'renewals'");
 $super->run('ALTER SERVER plain RENAME TO simple');
 $test->quit_sessions;
 $node->restart;
 ($session, $super) = ($test->session, $test->superuser);
-is(known(q{forecast_id = 'many'}), 50, 'they outlive requests and restarts');
+is(known(q{forecast_id = 'renewals'}), 50, 'they outlive requests and restarts');
 
 # ----------
 # Polling by it
@@ -116,7 +116,7 @@ for my $export (\&export_waiting, \&export_queued)
 	teach(10, 1000);
 	teach(10, 1000, server => 'simple');
 	is($export->('net_arr', '{}', 'clari'), 1, "$way knows ten: it asks when the job is likely done");
-	cmp_ok($export->('other', '{}', 'clari'), '>', 1, "$way does not know those of another forecast");
+	cmp_ok($export->('services', '{}', 'clari'), '>', 1, "$way does not know those of another forecast");
 	cmp_ok($export->('net_arr', '{"includeHistorical": true}', 'clari'), '>', 1, "$way, nor of another size");
 	cmp_ok($export->('net_arr', '{}', 'simple'), '>', 1, "$way uses none with polling = backoff");
 }

@@ -272,8 +272,10 @@ CREATE INDEX clari_export_request_job_idx ON clari_export_request
 CREATE INDEX clari_export_request_finished_idx ON clari_export_request
 	(finished_at) WHERE finished_at IS NOT NULL;
 
--- Whose they are, to find those of roles that were dropped.
-CREATE INDEX clari_export_request_owner_idx ON clari_export_request (requested_by);
+-- Whose they are, to find those of roles that were dropped. An expression, so that no other statement's plan goes by it: a
+-- role may have all rows.
+CREATE INDEX clari_export_request_owner_idx ON clari_export_request
+	(pg_catalog.oidlarger(requested_by, 0::pg_catalog.oid));
 
 CREATE TABLE clari_export_snapshot (
 	request_id bigint PRIMARY KEY,
@@ -319,7 +321,8 @@ LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100000;
 COMMENT ON FUNCTION clari_export_period_of(jsonb) IS
 'the time period of a forecast''s result, the latest of several; null where it does not say';
 
-CREATE INDEX clari_export_snapshot_owner_idx ON clari_export_snapshot (requested_by);
+CREATE INDEX clari_export_snapshot_owner_idx ON clari_export_snapshot
+	(pg_catalog.oidlarger(requested_by, 0::pg_catalog.oid));
 
 -- The view clari_export_forecast finds the snapshots that have rows here, without reading them.
 CREATE INDEX clari_export_snapshot_forecast_idx ON clari_export_snapshot
@@ -441,53 +444,7 @@ CREATE EVENT TRIGGER clari_export_follow_server ON ddl_command_end WHEN TAG IN (
 COMMENT ON EVENT TRIGGER clari_export_follow_server IS
 'takes requests, snapshots and history along when their server is renamed, and keeps a new server from a name that others'' have';
 
--- No body has the schema in it as text: somebody may make another one of its name when it is renamed.
-SET LOCAL search_path = pg_catalog, pg_temp;
-CREATE FUNCTION @extschema@.clari_export_enqueue_once(
-	forecast_id text,
-	time_period text,
-	options jsonb,
-	kind text,
-	server name,
-	priority int,
-	run_after timestamptz,
-	dedupe_key text,
-	max_age interval)
-RETURNS bigint
-LANGUAGE sql
-BEGIN ATOMIC
-	WITH known AS (
-		SELECT coalesce((
-			SELECT r.id
-			FROM @extschema@.clari_export_request r
-			WHERE $9 IS NOT NULL AND r.requested_by = quote_ident(current_user)::regrole AND r.state = 'done'
-			AND r.server = $5 AND r.kind = $4 AND r.forecast_id IS NOT DISTINCT FROM $1
-			AND r.time_period IS NOT DISTINCT FROM $2 AND r.options = coalesce($3, '{}')
-			AND r.finished_at >= clock_timestamp() - $9
-			AND EXISTS (SELECT FROM @extschema@.clari_export_snapshot s
-				WHERE s.request_id = r.id AND s.exported_at >= clock_timestamp() - $9)
-			ORDER BY r.finished_at DESC LIMIT 1), (
-			SELECT r.id
-			FROM @extschema@.clari_export_request r
-			WHERE r.requested_by = quote_ident(current_user)::regrole AND r.dedupe_key = $8
-			AND r.state IN ('queued', 'submitting', 'running'))) AS id),
-	added AS (
-		INSERT INTO @extschema@.clari_export_request AS r
-			(kind, forecast_id, time_period, options, server, priority, run_after, dedupe_key)
-		SELECT $4, $1, $2, coalesce($3, '{}'), $5, $6, coalesce($7, now()), $8
-		FROM known WHERE known.id IS NULL
-		ON CONFLICT (requested_by, dedupe_key)
-			WHERE state IN ('queued', 'submitting', 'running') AND dedupe_key IS NOT NULL
-		DO NOTHING
-		RETURNING r.id)
-	SELECT coalesce((SELECT k.id FROM known k), (SELECT a.id FROM added a));
-END;
-
-COMMENT ON FUNCTION @extschema@.clari_export_enqueue_once(text, text, jsonb, text, name, int, timestamptz, text, interval) IS
-'behind clari_export_enqueue(): null where somebody with the same dedupe_key comes at the same moment';
-
--- Whoever has the key may finish, or come, between two attempts.
-CREATE FUNCTION @extschema@.clari_export_enqueue(
+CREATE FUNCTION clari_export_enqueue(
 	forecast_id text,
 	time_period text DEFAULT NULL,
 	options jsonb DEFAULT '{}',
@@ -498,13 +455,9 @@ CREATE FUNCTION @extschema@.clari_export_enqueue(
 	dedupe_key text DEFAULT NULL,
 	max_age interval DEFAULT NULL)
 RETURNS bigint
-LANGUAGE sql
-RETURN coalesce(
-	@extschema@.clari_export_enqueue_once($1, $2, $3, $4, $5, $6, $7, $8, $9),
-	@extschema@.clari_export_enqueue_once($1, $2, $3, $4, $5, $6, $7, $8, $9),
-	@extschema@.clari_export_enqueue_once($1, $2, $3, $4, $5, $6, $7, $8, $9),
-	@extschema@.clari_export_enqueue_once($1, $2, $3, $4, $5, $6, $7, $8, $9));
-SET LOCAL search_path = @extschema@, pg_temp;
+AS 'MODULE_PATHNAME', 'clari_export_enqueue'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT
+SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION clari_export_enqueue(text, text, jsonb, text, name, int, timestamptz, text, interval) IS
 'queues an export and returns its request id; with a dedupe_key that is waiting or running already, or with one done within max_age, that request''s id';

@@ -181,6 +181,54 @@ clari_export_keep_unfinished(PG_FUNCTION_ARGS)
 }
 
 /* ----------
+ * clari_export_enqueue
+ * ----------
+ */
+
+/* Whoever has the dedupe_key may finish, or come, between two looks. */
+#define ENQUEUE_ATTEMPTS	10
+
+/* A request that stands for the one that is wanted, or 0. */
+static int64
+known_request(const WantedExport *wanted)
+{
+	Oid			role = GetUserId();
+	int64		id = wanted->max_age.isnull ? 0 : queue_find_fresh(wanted, role);
+
+	if (id == 0 && !wanted->dedupe_key.isnull)
+		id = queue_find_waiting(wanted, role);
+	return id;
+}
+
+PG_FUNCTION_INFO_V1(clari_export_enqueue);
+
+/*
+ * clari_export_enqueue(forecast_id text, time_period text, options jsonb,
+ *		kind text, server name, priority int, run_after timestamptz,
+ *		dedupe_key text, max_age interval) returns bigint
+ */
+Datum
+clari_export_enqueue(PG_FUNCTION_ARGS)
+{
+	const NullableDatum *args = fcinfo->args;
+	WantedExport wanted = {args[0], args[1], args[2], args[3], args[4], args[5], args[6], args[7], args[8]};
+	int64		id = 0;
+
+	if (!queue_begin_as_caller())
+		elog(ERROR, "extension clari_export does not exist");
+	for (int attempt = 0; id == 0 && attempt < ENQUEUE_ATTEMPTS; attempt++)
+	{
+		id = known_request(&wanted);
+		if (id == 0)
+			id = queue_insert(&wanted);
+	}
+	queue_end_as_caller();
+	if (id == 0)
+		PG_RETURN_NULL();
+	PG_RETURN_INT64(id);
+}
+
+/* ----------
  * One request
  * ----------
  */

@@ -35,8 +35,8 @@ owners_on(const char *server)
 /* From each role to the next one, since an index has them, and few have many rows. */
 #define OWNERS_IN(table) \
 	"(WITH RECURSIVE owner AS (" \
-	"  SELECT min(requested_by::oid) AS role FROM " table " WHERE requested_by > 0::oid" \
-	"  UNION ALL SELECT (SELECT min(requested_by::oid) FROM " table " WHERE requested_by > owner.role)" \
+	"  SELECT min(" OWNER_OF_ROW ") AS role FROM " table " WHERE " OWNER_OF_ROW " > 0::oid" \
+	"  UNION ALL SELECT (SELECT min(" OWNER_OF_ROW ") FROM " table " WHERE " OWNER_OF_ROW " > owner.role)" \
 	"  FROM owner WHERE owner.role IS NOT NULL)" \
 	" SELECT role FROM owner WHERE role IS NOT NULL)"
 
@@ -60,16 +60,16 @@ disown_rows(Oid role, const char *name, const char *text)
 	query_execute(&query, name, text);
 }
 
-#define DISOWN(table)	"UPDATE " table " SET requested_by = 0::oid WHERE requested_by = $1"
+#define DISOWN(table, owner)	"UPDATE " table " SET requested_by = 0::oid WHERE " owner " = $1"
 
 void
 owners_forget(Oid role)
 {
-	disown_rows(role, "disown requests", DISOWN("@request@"));
-	disown_rows(role, "disown snapshots", DISOWN("@snapshot@"));
-	disown_rows(role, "disown forecasts", DISOWN("@schema@.clari_export_history_forecast"));
-	disown_rows(role, "disown parts", DISOWN("@schema@.clari_export_history_part"));
-	disown_rows(role, "disown history", DISOWN("@schema@.clari_export_history"));
+	disown_rows(role, "disown requests", DISOWN("@request@", OWNER_OF_ROW));
+	disown_rows(role, "disown snapshots", DISOWN("@snapshot@", OWNER_OF_ROW));
+	disown_rows(role, "disown forecasts", DISOWN("@schema@.clari_export_history_forecast", "requested_by"));
+	disown_rows(role, "disown parts", DISOWN("@schema@.clari_export_history_part", "requested_by"));
+	disown_rows(role, "disown history", DISOWN("@schema@.clari_export_history", "requested_by"));
 }
 
 void

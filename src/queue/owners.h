@@ -10,6 +10,12 @@
 
 #include "nodes/pg_list.h"
 
+/*
+ * A row's role in requests and snapshots, as their indexes by role have it. No
+ * other statement's plan goes by these: a role may have all rows.
+ */
+#define OWNER_OF_ROW	"oidlarger(requested_by, 0::oid)"
+
 /* All roles that have requests, snapshots or a history, as a list of OIDs, perhaps twice; 0 for nobody is none. */
 extern List *owners(void);
 

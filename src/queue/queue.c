@@ -11,6 +11,7 @@
 #include "utils/builtins.h"
 
 #include "queue/home.h"
+#include "queue/owners.h"
 #include "queue/query.h"
 #include "queue/queue.h"
 #include "queue/snapshots.h"
@@ -137,6 +138,84 @@ queue_exclude_owned_jobs(int64 id, Export *export)
 }
 
 /* ----------
+ * Enqueueing
+ * ----------
+ */
+
+#define UNFINISHED	"'queued', 'submitting', 'running'"
+
+static void
+add_wanted(QueueQuery *query, Oid type, NullableDatum value)
+{
+	query_add(query, type, value.value, value.isnull);
+}
+
+/* The id that a statement gives, or 0. */
+static int64
+id_of_first(uint64 n)
+{
+	bool		is_null;
+
+	return n > 0 ? DatumGetInt64(query_column(0, 1, &is_null)) : 0;
+}
+
+int64
+queue_find_fresh(const WantedExport *wanted, Oid role)
+{
+	QueueQuery	query = {0};
+
+	query_add_role(&query, role);
+	add_wanted(&query, NAMEOID, wanted->server);
+	add_wanted(&query, TEXTOID, wanted->kind);
+	add_wanted(&query, TEXTOID, wanted->forecast_id);
+	add_wanted(&query, TEXTOID, wanted->time_period);
+	add_wanted(&query, JSONBOID, wanted->options);
+	add_wanted(&query, INTERVALOID, wanted->max_age);
+	return id_of_first(query_execute(&query, "find fresh",
+			"SELECT r.id FROM @request@ r"
+			" WHERE r.requested_by = $1 AND r.state = 'done' AND r.server = $2 AND r.kind = $3"
+			" AND r.forecast_id IS NOT DISTINCT FROM $4 AND r.time_period IS NOT DISTINCT FROM $5"
+			" AND r.options = coalesce($6, '{}') AND r.finished_at >= clock_timestamp() - $7"
+			" AND EXISTS (SELECT FROM @snapshot@ s"
+			"  WHERE s.request_id = r.id AND s.exported_at >= clock_timestamp() - $7)"
+			" ORDER BY r.finished_at DESC LIMIT 1"));
+}
+
+int64
+queue_find_waiting(const WantedExport *wanted, Oid role)
+{
+	QueueQuery	query = {0};
+
+	query_add_role(&query, role);
+	add_wanted(&query, TEXTOID, wanted->dedupe_key);
+	return id_of_first(query_execute(&query, "find waiting",
+			"SELECT id FROM @request@"
+			" WHERE requested_by = $1 AND dedupe_key = $2 AND state IN (" UNFINISHED ")"));
+}
+
+int64
+queue_insert(const WantedExport *wanted)
+{
+	QueueQuery	query = {0};
+
+	add_wanted(&query, TEXTOID, wanted->kind);
+	add_wanted(&query, TEXTOID, wanted->forecast_id);
+	add_wanted(&query, TEXTOID, wanted->time_period);
+	add_wanted(&query, JSONBOID, wanted->options);
+	add_wanted(&query, NAMEOID, wanted->server);
+	add_wanted(&query, INT4OID, wanted->priority);
+	add_wanted(&query, TIMESTAMPTZOID, wanted->run_after);
+	add_wanted(&query, TEXTOID, wanted->dedupe_key);
+	return id_of_first(query_execute(&query, "insert",
+			"INSERT INTO @request@"
+			" (kind, forecast_id, time_period, options, server, priority, run_after, dedupe_key)"
+			" VALUES ($1, $2, $3, coalesce($4, '{}'), $5, $6, coalesce($7, now()), $8)"
+			" ON CONFLICT (requested_by, dedupe_key)"
+			"  WHERE state IN (" UNFINISHED ") AND dedupe_key IS NOT NULL"
+			" DO NOTHING RETURNING id"));
+}
+
+/* ----------
  * Changing
  * ----------
  */
@@ -201,8 +280,6 @@ update(QueueQuery *query, const char *name, const char *states, const char *text
 		return QUEUE_MOVED_ON;
 	return strstr(states, query_text_column(0, 1)) != NULL ? QUEUE_LOCKED : QUEUE_MOVED_ON;
 }
-
-#define UNFINISHED	"'queued', 'submitting', 'running'"
 
 /* Nothing holds the request. */
 #define NO_HOLD	" hold_reason = NULL, held_until = NULL, error_message = NULL"
@@ -620,7 +697,7 @@ queue_fail_role(Oid role, const Failure *failure)
 	query_execute(&query, "fail role",
 			"WITH failed AS ("
 			" UPDATE @request@ SET " FAIL_WITH("$2", "$3", "$4")
-			" WHERE requested_by = $1 AND " IN_STATE(UNFINISHED) " RETURNING id, state)"
+			" WHERE " OWNER_OF_ROW " = $1 AND " IN_STATE(UNFINISHED) " RETURNING id, state)"
 			" SELECT pg_notify('" NOTIFY_CHANNEL "', json_build_object('request_id', id, 'state', state)::text)"
 			" FROM failed");
 }

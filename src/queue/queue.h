@@ -77,6 +77,34 @@ extern Request *queue_find(int64 id, bool *inserted_here);
 extern void queue_exclude_owned_jobs(int64 id, Export *export);
 
 /* ----------
+ * Enqueueing, between queue_begin_as_caller() and queue_end_as_caller()
+ * ----------
+ */
+
+/* The arguments of clari_export_enqueue(). */
+typedef struct WantedExport
+{
+	NullableDatum forecast_id;
+	NullableDatum time_period;
+	NullableDatum options;
+	NullableDatum kind;
+	NullableDatum server;
+	NullableDatum priority;
+	NullableDatum run_after;
+	NullableDatum dedupe_key;
+	NullableDatum max_age;
+} WantedExport;
+
+/* A role's request for the same thing that was done within max_age, with its snapshot; 0 for none. */
+extern int64 queue_find_fresh(const WantedExport *wanted, Oid role);
+
+/* A role's unfinished request with the same dedupe_key; 0 for none. */
+extern int64 queue_find_waiting(const WantedExport *wanted, Oid role);
+
+/* Insert it; 0 if there is one with the dedupe_key by now. */
+extern int64 queue_insert(const WantedExport *wanted);
+
+/* ----------
  * Changing
  * ----------
  */

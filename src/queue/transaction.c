@@ -175,6 +175,24 @@ queue_begin(void)
 	return found;
 }
 
+bool
+queue_begin_as_caller(void)
+{
+	Oid			owner;
+
+	if (!find_extension(&owner))
+		return false;
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	return true;
+}
+
+void
+queue_end_as_caller(void)
+{
+	SPI_finish();
+}
+
 /* What is no promise need not be waited for: whoever finds it undone does it again. */
 static void
 choose_durability(bool durable)

@@ -29,6 +29,13 @@ extern bool queue_begin(void);
  */
 extern void queue_end(bool durable);
 
+/*
+ * The same with the rights and settings of the caller, whose transaction it is:
+ * plans that sessions keep outlast it.
+ */
+extern bool queue_begin_as_caller(void);
+extern void queue_end_as_caller(void);
+
 /* queue_end(), where a crash test may end it all; step is what is written. */
 extern void queue_commit(const char *step, bool durable);
 

@@ -68,6 +68,12 @@ my $snapshot = $session->value(
 	 FROM clari_export_snapshot WHERE request_id = $id");
 is($snapshot, 'clari forecast net_arr 2026_Q2 f t t', 'the snapshot says of what it is');
 
+# What was asked for as CSV is stored in the flat form, and the current quarter under its name, in the history too.
+$id = enqueue(q{'net_arr', options => '{"exportFormat": "CSV", "typesToExport": ["forecast"]}'});
+is($session->value("SELECT jsonb_typeof(clari_export_wait($id))"), 'array', 'an export as CSV is an array of rows');
+is($session->value("SELECT time_period FROM clari_export_snapshot WHERE request_id = $id"), '2026_Q3', 'the current quarter has its name');
+is($session->value("SELECT string_agg(DISTINCT time_period, ' ') FROM clari_export_history WHERE request_id = $id"), '2026_Q3', 'and a history');
+
 $sim->reset({ job => ENDLESS });
 my $running = enqueue(q{'net_arr'});
 my $job     = job_of($running);

@@ -20,7 +20,7 @@ my $test = ClariTest->new(
 	'max_memory',
 	loopback => 1,
 	conf     => "clari_export.max_memory = '16MB'\nshared_buffers = '16MB'\n",
-	options  => { request_timeout => '60 s' },
+	options  => { request_timeout => '60 s', poll_max_attempts => 100_000 },
 	sim      => {
 		config => {
 			gzip          => \0,
@@ -29,7 +29,7 @@ my $test = ClariTest->new(
 		}
 	});
 my ($sim, $session, $super) = ($test->sim, $test->session, $test->superuser);
-$test->create_server($_, api_key => $_, request_timeout => '300 ms') for @keys;
+$test->create_server($_, api_key => $_, request_timeout => '300 ms', poll_max_attempts => 100_000) for @keys;
 
 my $file = PostgreSQL::Test::Utils::tempdir() . '/result.json';
 PostgreSQL::Test::Utils::append_to_file($file, '{"entries": [], "padding": "' . 'x' x RESULT_SIZE . '"}');

@@ -38,6 +38,8 @@ network_words(const Task *task)
 	const Export *export = &task->export;
 	char		words[TRANSFER_ERROR_SIZE];
 
+	if (export_was_never_heard(export))
+		return pstrdup("It was submitted twice without a reply, and Clari's list of jobs shows that it was not accepted.");
 	if (export->delivery == DELIVERY_REPLIED)
 		return clari_words(export);
 	/* libcurl repeats what a certificate says. */
@@ -295,8 +297,11 @@ bad_response(const Task *task)
 			return failure;
 		default:
 			failure = failure_make(ERRCODE_CLARI_BAD_RESPONSE, "the reply from Clari cannot be understood");
-			failure->detail = psprintf("It came with HTTP %d and is not what Clari's API documents.",
-									   task->export.http_status);
+			if (export_was_never_heard(&task->export))
+				failure->detail = network_words(task);
+			else
+				failure->detail = psprintf("It came with HTTP %d and is not what Clari's API documents.",
+										   task->export.http_status);
 			if (!export_may_have_job(&task->export))
 				failure->hint = pstrdup("Check the server's option base_url.");
 			return failure;

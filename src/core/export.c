@@ -227,6 +227,12 @@ export_submission_is_open(const Export *export)
 }
 
 bool
+export_was_never_heard(const Export *export)
+{
+	return export->lost_submissions >= MAX_LOST_SUBMISSIONS && !export_may_have_job(export);
+}
+
+bool
 export_seeks_job(const Export *export)
 {
 	return export->step == STEP_LOOK_UP ||

@@ -199,6 +199,9 @@ extern ExportAction export_reply(Export *export, const Reply *reply, Instant now
 /* Whether a job runs, or may run, at Clari for this machine. */
 extern bool export_may_have_job(const Export *export);
 
+/* Whether the submission was given up: sent as often as it may be, and Clari has no job of it. */
+extern bool export_was_never_heard(const Export *export);
+
 /*
  * Whether the request at hand is a list in which a lost submission's job is
  * sought: name the jobs of others before its reply.

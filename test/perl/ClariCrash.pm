@@ -473,7 +473,8 @@ sub _wrong_endings
 	return @problems;
 }
 
-# One accepted submission a request; none for one that Clari refused. Where a request ended in RC011 it may be either.
+# One accepted submission a request; none for one that Clari refused or, to the end, did not hear of. Where a request
+# ended in RC011 it may be either.
 sub _wrong_counts
 {
 	my ($scenario, $accepted, @rows) = @_;
@@ -481,7 +482,7 @@ sub _wrong_counts
 	for my $row (@rows)
 	{
 		my $what = "$row->{forecast_id} $row->{time_period}";
-		$wanted{$what} += !$scenario->{refused};
+		$wanted{$what} += !$scenario->{refused} && ($row->{error_code} || '') ne 'RC009';
 		$unknown{$what} += ($row->{error_code} || '') eq 'RC011';
 	}
 	for my $what (sort keys %wanted)

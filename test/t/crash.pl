@@ -170,15 +170,21 @@ sub random_requests
 	return \@requests;
 }
 
+# Two exports of the same may be hard to tell apart; and a submission is given up when Clari has twice not heard of it,
+# to a request that is lost and to a kill.
+sub random_errors
+{
+	my ($requests, $rules) = @_;
+	my $loses = grep { $_->{do}{reset} && !$_->{do}{process} && ($_->{match}{method} // '') eq 'POST' } @$rules;
+	return [ @$requests > 4 ? 'RC011' : (), $loses ? 'RC009' : () ];
+}
+
 sub random_scenario
 {
 	my $requests = random_requests();
-	return {
-		requests => $requests,
-		config   => { job => { duration_ms => int rand 40 }, job_list_delay_ms => one_of(0, 0, 50) },
-		rules    => [ map { { %{ one_of(@faults) }, skip => int rand 3 } } 1 .. rand 4 ],
-		errors   => @$requests > 4 ? ['RC011'] : [],
-	};
+	my %config   = (job => { duration_ms => int rand 40 }, job_list_delay_ms => one_of(0, 0, 50));
+	my @rules    = map { { %{ one_of(@faults) }, skip => int rand 3 } } 1 .. rand 4;
+	return { requests => $requests, config => \%config, rules => \@rules, errors => random_errors($requests, \@rules) };
 }
 
 for my $round (1 .. $rounds)

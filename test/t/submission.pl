@@ -108,6 +108,7 @@ for my $name (qw(clari_export clari_export_submit))
 		$sim->reset;
 		$sim->rules({ match => { method => 'POST' }, times => FOREVER, do => $losses{$loss} });
 		my $error = $session->fails($calls{$name}, $sqlstate, "$name, $loss again and again");
+		like($error->{detail}, qr/submitted twice without a reply/, "$name, $loss again and again: it says why");
 		is(scalar posts(), 2, "$name, $loss again and again: submitted twice and no more");
 		is(accepted(), 0, "$name, $loss again and again: none is counted");
 	}

@@ -82,7 +82,7 @@ char_at(const SqlScanner *scanner, const char *at, int depth, const char **next)
 			*next = second;
 			return c;
 		case SQL_DOLLARS:
-			return c == '$' && repeats_tag(scanner, at, depth - 1, level->tag) ? '\0' : c;
+			return c == '$' && repeats_tag(scanner, *next, depth - 1, level->tag) ? '\0' : c;
 		case SQL_LINE_COMMENT:
 			return c == '\n' || c == '\r' ? '\0' : c;
 		case SQL_BLOCK_COMMENT:
@@ -92,18 +92,16 @@ char_at(const SqlScanner *scanner, const char *at, int depth, const char **next)
 	return c;
 }
 
+/* Both places are behind the first dollar. */
 static bool
 repeats_tag(const SqlScanner *scanner, const char *at, int depth, const char *tag)
 {
 	char		c;
 
-	/* Both begin with a dollar. */
 	do
 	{
-		char_at(scanner, at, depth, &at);
-		char_at(scanner, tag, depth, &tag);
-		c = char_at(scanner, at, depth, &(const char *) {0});
-		if (c != char_at(scanner, tag, depth, &(const char *) {0}))
+		c = char_at(scanner, at, depth, &at);
+		if (c != char_at(scanner, tag, depth, &tag))
 			return false;
 	} while (c != '$');
 	return true;
@@ -151,7 +149,7 @@ enter(SqlScanner *scanner, SqlToken *token, SqlEnclosure kind, const char *insid
 {
 	if (scanner->depth == SQL_DEPTH_MAX)
 		return false;
-	scanner->levels[scanner->depth++] = (SqlLevel) {kind, scanner->at, 1};
+	scanner->levels[scanner->depth++] = (SqlLevel) {kind, NULL, 1};
 	scanner->at = inside;
 	token->kind = SQL_OPENED;
 	token->is_comment = kind >= SQL_LINE_COMMENT;
@@ -209,8 +207,10 @@ static bool
 open_dollars(SqlScanner *scanner, SqlToken *token)
 {
 	SqlScanner	ahead = *scanner;
+	const char *tag;
 
 	advance(&ahead);
+	tag = ahead.at;
 	if (current(&ahead) != '$' && !begins_word(current(&ahead)))
 		return false;
 	while (begins_word(current(&ahead)) || is_digit(current(&ahead)))
@@ -218,7 +218,10 @@ open_dollars(SqlScanner *scanner, SqlToken *token)
 	if (current(&ahead) != '$')
 		return false;
 	advance(&ahead);
-	return enter(scanner, token, SQL_DOLLARS, ahead.at);
+	if (!enter(scanner, token, SQL_DOLLARS, ahead.at))
+		return false;
+	scanner->levels[scanner->depth - 1].tag = tag;
+	return true;
 }
 
 static bool

@@ -32,7 +32,7 @@ typedef enum SqlEnclosure
 typedef struct SqlLevel
 {
 	SqlEnclosure kind;
-	const char *tag;			/* where $tag$ is */
+	const char *tag;			/* behind the first dollar of $tag$ */
 	int			comments;		/* open ones in a block comment */
 } SqlLevel;
 

@@ -32,7 +32,7 @@ typedef struct CsvHeader
  * ----------
  */
 
-pg_attribute_noreturn() static void
+static void
 raise_at(size_t line, const char *detail)
 {
 	ereport(ERROR,

@@ -68,12 +68,11 @@ char_at(const SqlScanner *scanner, const char *at, int depth, const char **next)
 	if (depth == 0)
 		return *at;
 	c = char_at(scanner, at, depth - 1, next);
+	if (level->kind == SQL_ESCAPED && c == '\\')
+		return unescape(char_at(scanner, *next, depth - 1, next));
 	switch (level->kind)
 	{
 		case SQL_ESCAPED:
-			if (c == '\\')
-				return unescape(char_at(scanner, *next, depth - 1, next));
-			/* FALLTHROUGH */
 		case SQL_PLAIN:
 			if (c != '\'')
 				return c;

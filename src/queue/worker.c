@@ -272,11 +272,18 @@ override_settings(void)
 
 static volatile sig_atomic_t told_to_end = false;
 
+/* What SIGNAL_ARGS declares. */
+#if PG_VERSION_NUM >= 190000
+#define SIGNAL_ARG_NAMES	postgres_signal_arg, pg_siginfo
+#else
+#define SIGNAL_ARG_NAMES	postgres_signal_arg
+#endif
+
 static void
 on_sigterm(SIGNAL_ARGS)
 {
 	told_to_end = true;
-	die(postgres_signal_arg);
+	die(SIGNAL_ARG_NAMES);
 }
 
 /* Make this a process that sleeps on its latch and obeys signals at once. */

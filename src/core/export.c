@@ -410,10 +410,14 @@ rate_limited(Export *export, const Reply *reply, Instant now)
  * ----------
  */
 
-/* The first wait is one base delay, or what was learned: an export takes time. */
+/*
+ * The job is known, and those of others are of no more use. The first wait is
+ * one base delay, or what was learned: an export takes time.
+ */
 static ExportAction
 submitted(Export *export, Instant now)
 {
+	job_id_set_free(&export->others_jobs);
 	export->submitted_at = now;
 	if (!export->adopted)
 		export->job_since = now;

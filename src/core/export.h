@@ -149,7 +149,7 @@ typedef struct Export
 	int64_t		clock_least;
 	int64_t		clock_most;
 
-	/* The jobs that a lost submission cannot have started. */
+	/* The jobs that a lost submission cannot have started, until ours is known. */
 	bool		has_baseline;
 	JobIdSet	others_jobs;
 	bool		contested;		/* another request may own the job as well */

@@ -122,9 +122,11 @@ exports_with_wrapped_job_objects(void **state)
 
 	clari->wraps_jobs = true;
 	virtual_clari_add_job(clari, "FORECAST", OUR_FILE);
+	virtual_clari_next(clari, REQUEST_SUBMIT, answer_accepted(answer_failed(DELIVERY_LOST)));
 	run_export(clari, OUTCOME_DONE);
-	check_sequence(clari, "jSppppr");
-	assert_int_equal(clari->export.others_jobs.n, 1);
+	check_sequence(clari, "jSjppppr");
+	assert_true(clari->export.adopted);
+	assert_int_equal(clari->export.others_jobs.n, 0);
 }
 
 static void

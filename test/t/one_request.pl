@@ -7,7 +7,7 @@ use warnings;
 use Test::More;
 use ClariTest;
 
-my @forecasts = qw(net_arr checked nulls locked late_submitting late_running late_done never_done);
+my @forecasts = qw(net_arr checked nulls locked late_submitting late_running late_done late_at_commit never_done);
 my $test      = ClariTest->new(
 	'one_request',
 	conf    => "clari_export.databases = 'postgres, latin1'\nmax_worker_processes = 16\n",
@@ -43,14 +43,18 @@ sub await_column
 		});
 }
 
+use constant BEFORE    => 'TRIGGER %s BEFORE UPDATE ON clari_export_request';
+use constant AT_COMMIT => 'CONSTRAINT TRIGGER %s AFTER UPDATE ON clari_export_request DEFERRABLE INITIALLY DEFERRED';
+
 # A trigger of the tables' owner, which our writes run because it asks for that.
 sub create_trigger
 {
-	my ($name, $when, $code) = @_;
+	my ($name, $when, $code, $form) = @_;
+	my $trigger = sprintf $form // BEFORE, $name;
 	$dba->run(qq{
 		CREATE OR REPLACE FUNCTION public.$name() RETURNS trigger LANGUAGE plpgsql AS \$\$
 		BEGIN RAISE EXCEPTION 'not now' USING ERRCODE = '$code', HINT = 'Ask whoever left this trigger here.'; END \$\$;
-		CREATE TRIGGER $name BEFORE UPDATE ON clari_export_request FOR EACH ROW WHEN ($when) EXECUTE FUNCTION public.$name();
+		CREATE $trigger FOR EACH ROW WHEN ($when) EXECUTE FUNCTION public.$name();
 		ALTER TABLE clari_export_request ENABLE ALWAYS TRIGGER $name;});
 	return;
 }
@@ -113,19 +117,24 @@ is($test->worker_pid('latin1'), $latin1_worker, '512 umlauts in LATIN1: the othe
 # Errors that pass
 # ----------
 
-for my $case ([ submitting => '53100' ], [ running => '40P01' ], [ done => '55P03' ])
+# A limit that a commit meets is that of the queue of notifications, which others fill.
+for my $case (
+	[ submitting => 'submitting', '53100', BEFORE ],
+	[ running    => 'running',    '40P01', BEFORE ],
+	[ done       => 'done',       '55P03', BEFORE ],
+	[ at_commit  => 'running',    '54000', AT_COMMIT ])
 {
-	my ($state, $code) = @$case;
-	create_trigger("not_$state", "OLD.forecast_id = 'late_$state' AND NEW.state = '$state'", $code);
-	my $late = $test->enqueue(forecast_id => "late_$state");
+	my ($when, $state, $code, $form) = @$case;
+	create_trigger("not_$when", "OLD.forecast_id = 'late_$when' AND NEW.state = '$state'", $code, $form);
+	my $late = $test->enqueue(forecast_id => "late_$when");
 	my $delayed = await_column($late, hold_reason => 'database error');
-	is($delayed->{error_message}, 'not now', "$code at $state: says which error");
-	isnt($delayed->{held_until}, undef, "$code at $state: and when it is tried again");
-	others_go_on("$code at $state");
-	$dba->run("DROP TRIGGER not_$state ON clari_export_request");
+	is($delayed->{error_message}, 'not now', "$code, $when: says which error");
+	isnt($delayed->{held_until}, undef, "$code, $when: and when it is tried again");
+	others_go_on("$code, $when");
+	$dba->run("DROP TRIGGER not_$when ON clari_export_request");
 	my $done = $test->await_state('done', $late);
-	is(scalar submissions("late_$state"), 1, "$code at $state: submitted once in the end");
-	is($done->{$_}, undef, "$code at $state: nothing is left of $_") for qw(hold_reason held_until error_message);
+	is(scalar submissions("late_$when"), 1, "$code, $when: submitted once in the end");
+	is($done->{$_}, undef, "$code, $when: nothing is left of $_") for qw(hold_reason held_until error_message);
 }
 
 # ----------

@@ -28,7 +28,7 @@ typedef struct Item
 	bool		has_news;		/* its lane may have room for another */
 	dlist_node	news_node;		/* among those that have */
 
-	/* Its lane (queue_lane.h). */
+	/* Its lane (lanes.h). */
 	struct QueueLane *lane;
 	bool		is_starting;	/* it has no job yet */
 	dlist_node	lane_node;		/* among those of its lane */

@@ -4,13 +4,13 @@
 # A block runs as the role analyst, who has no more rights than the documents give, and as the superuser where its
 # fence says "sql superuser". Where psql's output follows, it must have the columns that the block returns.
 #
-# Each recipe finds something in a history that is made for it. The files that documents link to, and the tests that
-# SECURITY.md calls for witnesses, exist.
+# Each recipe finds something in a history that is made for it. The files that documents link to, the tests that
+# SECURITY.md calls for witnesses, and the sources that a room's README names exist.
 
 use strict;
 use warnings;
 
-use File::Basename qw(dirname);
+use File::Basename qw(basename dirname);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -198,6 +198,17 @@ for my $document (map { s{^\Q$top\E/}{}r } glob "$top/*.md $top/docs/*.md $top/s
 {
 	my @missing = grep { !-e "$top/$_" } files_named($document);
 	is("@missing", '', "$document names files that are there");
+}
+
+# A room's README names each of its files in C, and no other than those of src.
+for my $room (map { dirname($_) } glob "$top/src/*/README.md")
+{
+	my %named = map { $_ => 1 } slurp_file("$room/README.md") =~ m{`(?:[a-z]+/)?(\w+\.c)`}g;
+	my ($name) = $room =~ /(src.*)/;
+	my @files  = map { basename($_) } glob "$room/*.c";
+	my %known  = map { basename($_) => 1 } glob "$top/src/*.c $top/src/*/*.c";
+	is(join(' ', grep { !$named{$_} } @files), '', "$name/README.md names each of its files");
+	is(join(' ', grep { !$known{$_} } sort keys %named), '', "$name/README.md names files that are there");
 }
 
 done_testing();

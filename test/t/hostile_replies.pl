@@ -135,7 +135,8 @@ my @cases = (
 	[ 'Content-Length 10^18',               job => whole('1000000000000000000', '{"status":"DONE"}'), 'RC008', 'done' ],
 	[ 'Content-Length 10^30',               job => whole('1' . '0' x 30, '{"status":"DONE"}'), '', 'done' ],
 	[ 'Content-Length negative',            job => whole(-5, '{"status":"DONE"}'), 'RC008', 'done' ],
-	[ 'two Content-Lengths',                job => whole("3\r\nContent-Length: 17", '{"status":"DONE"}'), '', 'done' ],
+	# Some versions of libcurl take the last one, others none.
+	[ 'two Content-Lengths',                job => whole("3\r\nContent-Length: 17", '{"status":"DONE"}'), '(?:RC008)?', 'done' ],
 	[ 'a chunk of 2^64 bytes',              job => chunked("ffffffffffffffff\r\n{"), 'RC008', 'done' ],
 	[ 'a chunk without a size',             job => chunked("zz\r\n{}\r\n0\r\n\r\n"), 'RC008', 'done' ],
 	[ 'a chunk that is shorter',            job => chunked("11\r\n{}\r\n0\r\n\r\n"), 'RC008', 'done' ],

@@ -29,7 +29,7 @@ my ($node, $sim, $session, $dba) = ($test->node, $test->sim, $test->session, $te
 # Settings
 # ----------
 
-# What would disturb an export, and what an export is to run with all the same.
+# What would disturb an export, and what an export is to run with all the same. PostgreSQL 19 has no other string literals.
 my @settings = (
 	[ default_transaction_read_only   => 'on',           transaction_read_only   => 'off' ],
 	[ default_transaction_isolation   => 'serializable', transaction_isolation   => 'read committed' ],
@@ -52,7 +52,7 @@ my @settings = (
 	[ quote_all_identifiers           => 'on' ],
 	[ transform_null_equals           => 'on' ],
 	[ array_nulls                     => 'off' ],
-	[ standard_conforming_strings     => 'off' ],
+	$dba->value('SHOW server_version_num') < 190000 ? [ standard_conforming_strings => 'off' ] : (),
 	[ client_encoding                 => 'LATIN1' ],
 	[ synchronous_commit              => 'off' ],
 	[ constraint_exclusion            => 'on' ]);

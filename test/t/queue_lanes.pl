@@ -195,7 +195,7 @@ my $beyond = $test->enqueue;
 $test->await('the hold', sub { ($test->request($beyond)->{hold_reason} // '') eq 'monthly quota used up' });
 is(scalar submissions, 2, 'the queue leaves quota_reserve of the quota alone');
 is($session->value(q{SELECT (monthly_quota, available_monthly_quota, quota_reserve, available_to_queue, submitted_since,
-	said_at BETWEEN now() - interval '1 minute' AND now(), next_free_at = (SELECT min(submitted_at) FROM clari_export_request
+	said_at BETWEEN clock_timestamp() - interval '1 minute' AND clock_timestamp(), next_free_at = (SELECT min(submitted_at) FROM clari_export_request
 	WHERE job_id IS NOT NULL AND state <> 'cancelled') + interval '30 days') FROM clari_export_quota WHERE server = 'clari'}),
 	'(10,8,8,0,0,t,t)', 'clari_export_quota has what Clari said last');
 is($session->value(q{SELECT clari_export('net_arr') ? 'entries'}), 't', 'which a person can use');

@@ -4,6 +4,7 @@ use strict;
 use warnings;
 
 use IO::Socket::INET;
+use POSIX ();
 use Test::More;
 use ClariTest;
 
@@ -30,7 +31,12 @@ my $listener = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1') or d
 pipe(my $count, my $counter) or die "cannot make a pipe: $!";
 pipe(my $go,    my $goer)    or die "cannot make a pipe: $!";
 my $pid = fork;
-if (!$pid) { serve($listener, $counter, $go); exit }
+if (!$pid)
+{
+	$SIG{TERM} = 'DEFAULT';
+	serve($listener, $counter, $go);
+	POSIX::_exit(0);
+}
 END { local $?; kill 'TERM', $pid if $pid }
 close $counter;
 

@@ -23,6 +23,7 @@
 #include "queue/claim.h"
 #include "queue/dispatcher.h"
 #include "queue/dropped_roles.h"
+#include "queue/durations.h"
 #include "queue/item_row.h"
 #include "queue/items.h"
 #include "queue/lanes.h"
@@ -305,19 +306,17 @@ prune(void *arg pg_attribute_unused())
 		queue_prune_requests(&scope, requests);
 	if (snapshots > 0)
 		snapshots_prune(&scope, snapshots);
+	durations_prune();
 }
 
 void
 dispatcher_prune(void)
 {
-	ErrorData  *error;
+	ErrorData  *error = queue_run("prune", false, prune, NULL);
 
-	if (settings_request_retention() == 0 && settings_snapshot_retention() == 0)
-		return;
-	error = queue_run("prune", false, prune, NULL);
 	if (error == NULL)
 		return;
-	log_now_and_then(psprintf("finished requests cannot be pruned: %s", error->message));
+	log_now_and_then(psprintf("what is old cannot be pruned: %s", error->message));
 	FreeErrorData(error);
 }
 

@@ -34,7 +34,8 @@ extern void dispatcher_step(Instant until);
 
 /*
  * Delete what clari_export.request_retention and snapshot_retention no longer
- * keep, in scope. An error of the database leaves it for the next time.
+ * keep, in scope, and durations that no plan uses. An error of the database
+ * leaves it for the next time.
  */
 extern void dispatcher_prune(void);
 

@@ -4,7 +4,8 @@
  *
  * The table has the latest durations of each kind of export. A function that
  * waits only adds to it, in its caller's transaction, and locks nothing that
- * another process would wait for; the queue deletes what is too many.
+ * another process would wait for; the queue deletes from time to time what is
+ * too many.
  */
 #include "postgres.h"
 
@@ -35,12 +36,10 @@ typedef struct Subject
 	const char *options;		/* NULL for none */
 } Subject;
 
-/* A row of the table, as it goes with a subject or with a request. */
+/* The columns of the table that tell it, and those of one subject. */
+#define SUBJECT "server, kind, forecast_id, size"
 #define OF_SUBJECT \
 	"server = $1::name AND kind = $2 AND forecast_id = $3 AND size = @schema@.clari_export_size($4::jsonb)"
-#define OF_REQUEST(row) \
-	row ".server = r.server AND " row ".kind = r.kind AND " row ".forecast_id = coalesce(r.forecast_id, '') AND " \
-	row ".size = @schema@.clari_export_size(r.options)"
 
 static Subject
 subject_of(const Task *task, const Submission *submission)
@@ -123,18 +122,21 @@ durations_note(int64 request_id, const Job *job)
 	query_add_milliseconds(&query, job->end_time);
 	query_add_id(&query, job->end_time - job->start_time);
 	query_execute(&query, "note duration",
-			"INSERT INTO @schema@.clari_export_duration (server, kind, forecast_id, size, ended_at, milliseconds)"
+			"INSERT INTO @schema@.clari_export_duration (" SUBJECT ", ended_at, milliseconds)"
 			" SELECT server, kind, coalesce(forecast_id, ''), @schema@.clari_export_size(options), $2, $3"
 			" FROM @request@ WHERE id = $1");
+}
 
-	query = (QueueQuery) {0};
-	query_add_id(&query, request_id);
-	query_add_int(&query, POLLING_HISTORY - 1);
-	query_execute(&query, "forget durations",
-			"DELETE FROM @schema@.clari_export_duration d"
-			" USING @request@ r, LATERAL (SELECT l.ended_at FROM @schema@.clari_export_duration l"
-			"  WHERE " OF_REQUEST("l") " ORDER BY l.ended_at DESC OFFSET $2 LIMIT 1) l"
-			" WHERE r.id = $1 AND " OF_REQUEST("d") " AND d.ended_at < l.ended_at");
+void
+durations_prune(void)
+{
+	QueueQuery	query = {0};
+
+	query_add_int(&query, POLLING_HISTORY);
+	query_execute(&query, "prune durations",
+			"DELETE FROM @schema@.clari_export_duration WHERE ctid IN (SELECT ctid FROM"
+			" (SELECT ctid, row_number() OVER (PARTITION BY " SUBJECT " ORDER BY ended_at DESC) AS place"
+			"  FROM @schema@.clari_export_duration) ranked WHERE place > $1)");
 }
 
 /* ----------
@@ -178,7 +180,7 @@ note_exporting(void *arg)
 	query_add_milliseconds(&query, job->end_time);
 	query_add_id(&query, job->end_time - job->start_time);
 	query_execute(&query, "note own duration",
-			"INSERT INTO @schema@.clari_export_duration (server, kind, forecast_id, size, ended_at, milliseconds)"
+			"INSERT INTO @schema@.clari_export_duration (" SUBJECT ", ended_at, milliseconds)"
 			" VALUES ($1::name, $2, $3, @schema@.clari_export_size($4::jsonb), $5, $6)");
 }
 

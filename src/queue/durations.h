@@ -20,4 +20,7 @@ extern void durations_plan(Task *task, const Submission *submission);
 /* Note how long a request's job took, in the transaction in which it becomes done. */
 extern void durations_note(int64 request_id, const Job *job);
 
+/* Delete all but the latest of each subject. In a transaction of the queue. */
+extern void durations_prune(void);
+
 #endif							/* CLARI_DURATIONS_H */

@@ -329,17 +329,18 @@ CREATE INDEX clari_export_snapshot_forecast_idx ON clari_export_snapshot
 	(server, requested_by, forecast_id, time_period, exported_at DESC)
 	WHERE kind = 'forecast' AND clari_export_has_rows(result);
 
--- How long Clari's jobs took: polls go by it. The latest 50 of each kind of export are kept.
+-- How long Clari's jobs took: polls go by it. The latest 50 of each kind of export are kept. What the body of
+-- clari_export_size() calls is immutable, so the planner puts it in the function's place.
 SET LOCAL search_path = pg_catalog, pg_temp;
 CREATE FUNCTION @extschema@.clari_export_size(options jsonb)
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
-	SELECT concat_ws(' ',
-		CASE WHEN $1 -> 'includeHistorical' = 'true' THEN 'historical' END,
-		CASE WHEN $1 ? 'scopeId' THEN 'scoped' END,
+	SELECT btrim(
+		CASE WHEN $1 -> 'includeHistorical' = 'true' THEN 'historical ' ELSE '' END ||
+		CASE WHEN $1 ? 'scopeId' THEN 'scoped ' ELSE '' END ||
 		CASE WHEN jsonb_typeof($1 -> 'typesToExport') = 'array'
-			THEN jsonb_array_length($1 -> 'typesToExport')::text END);
+			THEN jsonb_array_length($1 -> 'typesToExport')::text ELSE '' END);
 END;
 SET LOCAL search_path = @extschema@, pg_temp;
 COMMENT ON FUNCTION clari_export_size(jsonb) IS

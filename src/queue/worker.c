@@ -355,13 +355,17 @@ clari_export_launcher_main(Datum arg pg_attribute_unused())
  * ----------
  */
 
-/* Say in pg_stat_activity what goes on. */
+/* Say in pg_stat_activity what goes on, when it is something else. */
 static void
 report_activity(void)
 {
+	static int	reported = -1;
 	char		activity[64];
 	int			running = dispatcher_running();
 
+	if (running == reported)
+		return;
+	reported = running;
 	if (running == 0)
 	{
 		pgstat_report_activity(STATE_IDLE, "waiting for requests");

@@ -511,12 +511,12 @@ goes_before(const QueueLane *lane, Oid a, const Claim *a_claim, Oid b, const Cla
 }
 
 /*
- * The lane's next request; NULL if none is due, or their servers are paused.
- * The lane's limits become those of its server. With passed_by it is to be
- * started: see claim_first().
+ * Find the lane's next request, and return whether one is due whose server is
+ * not paused. The lane's limits become those of its server. With passed_by it is
+ * to be started: see claim_first().
  */
-static Request *
-next_request(QueueLane *lane, bool *passed_by)
+static bool
+find_next(QueueLane *lane, bool *passed_by, int64 *id)
 {
 	Claim		best;
 	Oid			best_role = InvalidOid;
@@ -535,7 +535,10 @@ next_request(QueueLane *lane, bool *passed_by)
 		best_role = owner->owner.role;
 		lane->ticket.limits = account_lane_limits(owner->account);
 	}
-	return OidIsValid(best_role) ? queue_find(best.id, &(bool) {false}) : NULL;
+	if (!OidIsValid(best_role))
+		return false;
+	*id = best.id;
+	return true;
 }
 
 /* Whether it is more than a request's turn that it waits for. */
@@ -548,11 +551,11 @@ is_hold(HoldReason reason)
 
 /* Tell the next request why it waits. */
 static void
-report_hold(QueueLane *lane, const Request *request, LaneVerdict verdict, LaneLook *look)
+report_hold(QueueLane *lane, int64 id, LaneVerdict verdict, LaneLook *look)
 {
 	if (verdict.until > lane->reported_hold)
 	{
-		queue_hold(request->id, hold_reason_name(verdict.reason), timestamp_of(verdict.until));
+		queue_hold(id, hold_reason_name(verdict.reason), timestamp_of(verdict.until));
 		look->reported_hold = true;
 	}
 	lane->reported_hold = verdict.until;
@@ -616,14 +619,16 @@ start_next(QueueLane *lane, LaneLook *look)
 	lane->has_waiting = false;
 	while (look->may_start > 0)
 	{
-		Request    *request = next_request(lane, NULL);
+		int64		id;
+		bool		any = find_next(lane, NULL, &id);
 		LaneVerdict verdict = next_verdict(lane);
+		Request    *request;
 		Item	   *item;
 
-		if (request == NULL)
+		if (!any)
 			break;
 		if (is_hold(verdict.reason))
-			report_hold(lane, request, verdict, look);
+			report_hold(lane, id, verdict, look);
 		else
 			forget_holds(lane);
 		if (verdict.reason != HOLD_NONE)
@@ -631,7 +636,7 @@ start_next(QueueLane *lane, LaneLook *look)
 			lane->has_waiting = verdict.reason != HOLD_QUOTA;
 			return verdict.until;
 		}
-		request = next_request(lane, &passed_by);
+		request = find_next(lane, &passed_by, &id) ? queue_find(id, &(bool) {false}) : NULL;
 		if (request == NULL)
 			break;
 		item = start_item(lane, request);

@@ -19,16 +19,12 @@
 
 #include "clari/engine.h"
 #include "clock.h"
-#include "log.h"
 #include "queue/claim.h"
 #include "queue/dispatcher.h"
 #include "queue/dropped_roles.h"
-#include "queue/durations.h"
 #include "queue/item_row.h"
 #include "queue/items.h"
 #include "queue/lanes.h"
-#include "queue/snapshots.h"
-#include "settings.h"
 
 /* At the latest: replication inserts, and triggers may be off, and nobody wakes us. */
 #define LOOK_AT_LATEST		SECONDS(60)
@@ -294,30 +290,6 @@ dispatcher_step(Instant until)
 	take_in_news();
 	MemoryContextReset(look_context);
 	MemoryContextSwitchTo(old_context);
-}
-
-static void
-prune(void *arg pg_attribute_unused())
-{
-	Duration	requests = settings_request_retention();
-	Duration	snapshots = settings_snapshot_retention();
-
-	if (requests > 0)
-		queue_prune_requests(&scope, requests);
-	if (snapshots > 0)
-		snapshots_prune(&scope, snapshots);
-	durations_prune();
-}
-
-void
-dispatcher_prune(void)
-{
-	ErrorData  *error = queue_run("prune", false, prune, NULL);
-
-	if (error == NULL)
-		return;
-	log_now_and_then(psprintf("what is old cannot be pruned: %s", error->message));
-	FreeErrorData(error);
 }
 
 void

@@ -32,13 +32,6 @@ extern void dispatcher_note(const WakeNotes *notes);
  */
 extern void dispatcher_step(Instant until);
 
-/*
- * Delete what clari_export.request_retention and snapshot_retention no longer
- * keep, in scope, and durations that no plan uses. An error of the database
- * leaves it for the next time.
- */
-extern void dispatcher_prune(void);
-
 /* Start no more requests; those being worked on go on. */
 extern void dispatcher_start_no_more(void);
 

@@ -16,6 +16,7 @@
 #include "clock.h"
 #include "interval.h"
 #include "queue/dispatcher.h"
+#include "queue/removal.h"
 #include "statement.h"
 
 /* The deadline has come: only a submission that is on its way is waited for. */
@@ -114,7 +115,7 @@ clari_export_drain(PG_FUNCTION_ARGS)
 	{
 		queue_set_transactions(QUEUE_SESSION_TRANSACTIONS);
 		dispatcher_start(&scope, max_requests, false);
-		dispatcher_prune();
+		removal_of_old(&scope);
 		drain(deadline);
 	}
 	PG_FINALLY();

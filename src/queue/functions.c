@@ -28,6 +28,7 @@
 #include "interval.h"
 #include "queue/home.h"
 #include "queue/queue.h"
+#include "queue/removal.h"
 #include "queue/snapshots.h"
 #include "queue/wake.h"
 #include "statement.h"
@@ -630,7 +631,7 @@ clari_export_delete_request(PG_FUNCTION_ARGS)
 		raise_not_finished(psprintf(INT64_FORMAT, id), request->state);
 	if (queue_begin())
 	{
-		deleted = queue_delete_request(id);
+		deleted = removal_of_request(id);
 		queue_end(false);
 	}
 	PG_RETURN_BOOL(deleted);
@@ -652,7 +653,7 @@ clari_export_delete_snapshot(PG_FUNCTION_ARGS)
 	queue_end(false);
 	if (OidIsValid(owner) && may_act_for(owner) && queue_begin())
 	{
-		deleted = snapshot_delete(id);
+		deleted = removal_of_snapshot(id);
 		queue_end(false);
 	}
 	PG_RETURN_BOOL(deleted);

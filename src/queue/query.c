@@ -125,6 +125,14 @@ query_column(uint64 row, int number, bool *is_null)
 	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, number, is_null);
 }
 
+Datum
+query_only_value(void)
+{
+	bool		is_null;
+
+	return query_column(0, 1, &is_null);
+}
+
 char *
 query_text_column(uint64 row, int number)
 {

@@ -48,6 +48,7 @@ extern uint64 query_execute(QueueQuery *query, const char *name, const char *tex
  */
 extern Datum query_column(uint64 row, int number, bool *is_null);
 extern char *query_text_column(uint64 row, int number);
+extern Datum query_only_value(void);	/* of the only row, which is not null */
 extern TimestampTz query_time_column(uint64 row, int number, TimestampTz missing);
 
 #endif							/* CLARI_QUERY_H */

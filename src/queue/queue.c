@@ -678,13 +678,40 @@ queue_take_over(int64 id)
 	return update(&query, "take over", UPDATE_IN(UNFINISHED, "made_in = $2"));
 }
 
-bool
-queue_delete_request(int64 id)
+Datum
+queue_lock_finished(int64 id)
 {
 	QueueQuery	query = {0};
 
 	query_add_id(&query, id);
-	return query_execute(&query, "delete request", "DELETE FROM @request@ WHERE id = $1 AND state NOT IN (" UNFINISHED ")") > 0;
+	query_execute(&query, "lock finished",
+			"SELECT coalesce(array_agg(id), '{}') FROM (SELECT id FROM @request@"
+			"  WHERE id = $1 AND state NOT IN (" UNFINISHED ") FOR UPDATE) finished");
+	return query_only_value();
+}
+
+Datum
+queue_lock_old(const QueueScope *scope, Duration retention)
+{
+	QueueQuery	query = {0};
+
+	query_add_time(&query, GetCurrentTimestamp() - retention);
+	query_add_text(&query, scope->server);
+	query_add_role(&query, scope->role);
+	query_execute(&query, "lock old",
+			"SELECT coalesce(array_agg(id), '{}') FROM (SELECT id FROM @request@ WHERE finished_at < $1"
+			"  AND ($2 IS NULL OR server = $2) AND ($3 IS NULL OR requested_by = $3)"
+			"  FOR UPDATE SKIP LOCKED) old");
+	return query_only_value();
+}
+
+uint64
+queue_delete(Datum ids)
+{
+	QueueQuery	query = {0};
+
+	query_add(&query, INT8ARRAYOID, ids, false);
+	return query_execute(&query, "delete", "DELETE FROM @request@ WHERE id = ANY($1)");
 }
 
 void
@@ -700,19 +727,4 @@ queue_fail_role(Oid role, const Failure *failure)
 			" WHERE " OWNER_OF_ROW " = $1 AND " IN_STATE(UNFINISHED) " RETURNING id, state)"
 			" SELECT pg_notify('" NOTIFY_CHANNEL "', json_build_object('request_id', id, 'state', state)::text)"
 			" FROM failed");
-}
-
-/* Rows that somebody holds locked wait for the next time. */
-void
-queue_prune_requests(const QueueScope *scope, Duration retention)
-{
-	QueueQuery	query = {0};
-
-	query_add_time(&query, GetCurrentTimestamp() - retention);
-	query_add_text(&query, scope->server);
-	query_add_role(&query, scope->role);
-	query_execute(&query, "prune requests",
-		  "DELETE FROM @request@ WHERE id IN (SELECT id FROM @request@ WHERE finished_at < $1"
-		  "  AND ($2 IS NULL OR server = $2) AND ($3 IS NULL OR requested_by = $3)"
-		  "  FOR UPDATE SKIP LOCKED)");
 }

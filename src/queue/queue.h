@@ -187,13 +187,17 @@ extern QueueUpdate queue_retry(int64 id, const char *state, bool keeps_job);
 /* Any unfinished request, in its state: this database works on it. */
 extern QueueUpdate queue_take_over(int64 id);
 
-/* Delete a finished request. Returns whether it was there. */
-extern bool queue_delete_request(int64 id);
+/*
+ * Lock a finished request, or those in scope that finished longer ago than the
+ * retention and that nobody else has locked. Returns their ids, a bigint[].
+ */
+extern Datum queue_lock_finished(int64 id);
+extern Datum queue_lock_old(const QueueScope *scope, Duration retention);
+
+/* Delete requests by their ids, a bigint[]. Returns how many there were. */
+extern uint64 queue_delete(Datum ids);
 
 /* a role's unfinished requests -> failed */
 extern void queue_fail_role(Oid role, const Failure *failure);
-
-/* Delete requests in scope that finished longer ago than the retention. */
-extern void queue_prune_requests(const QueueScope *scope, Duration retention);
 
 #endif							/* CLARI_QUEUE_H */

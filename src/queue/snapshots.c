@@ -99,26 +99,38 @@ snapshot_owner(int64 id)
 	return DatumGetObjectId(query_column(0, 1, &is_null));
 }
 
-bool
-snapshot_delete(int64 id)
+Datum
+snapshot_lock(int64 id)
 {
 	QueueQuery	query = {0};
 
 	query_add_id(&query, id);
-	return query_execute(&query, "delete snapshot", "DELETE FROM @snapshot@ WHERE request_id = $1") > 0;
+	query_execute(&query, "lock snapshot",
+			"SELECT coalesce(array_agg(request_id), '{}') FROM (SELECT request_id FROM @snapshot@"
+			"  WHERE request_id = $1 FOR UPDATE) snapshot");
+	return query_only_value();
 }
 
-/* Rows that somebody holds locked wait for the next time. */
-void
-snapshots_prune(const QueueScope *scope, Duration retention)
+Datum
+snapshots_lock_old(const QueueScope *scope, Duration retention)
 {
 	QueueQuery	query = {0};
 
 	query_add_time(&query, GetCurrentTimestamp() - retention);
 	query_add_text(&query, scope->server);
 	query_add_role(&query, scope->role);
-	query_execute(&query, "prune snapshots",
-		  "DELETE FROM @snapshot@ WHERE request_id IN (SELECT request_id FROM @snapshot@ WHERE exported_at < $1"
-		  "  AND ($2 IS NULL OR server = $2) AND ($3 IS NULL OR requested_by = $3)"
-		  "  FOR UPDATE SKIP LOCKED)");
+	query_execute(&query, "lock old snapshots",
+			"SELECT coalesce(array_agg(request_id), '{}') FROM (SELECT request_id FROM @snapshot@"
+			"  WHERE exported_at < $1 AND ($2 IS NULL OR server = $2) AND ($3 IS NULL OR requested_by = $3)"
+			"  FOR UPDATE SKIP LOCKED) old");
+	return query_only_value();
+}
+
+uint64
+snapshots_delete(Datum ids)
+{
+	QueueQuery	query = {0};
+
+	query_add(&query, INT8ARRAYOID, ids, false);
+	return query_execute(&query, "delete snapshots", "DELETE FROM @snapshot@ WHERE request_id = ANY($1)");
 }

@@ -30,10 +30,14 @@ extern bool snapshot_describe(int64 id, HistorySnapshot *snapshot);
 /* Whose it is; InvalidOid if there is none. */
 extern Oid	snapshot_owner(int64 id);
 
-/* Returns whether it was there. */
-extern bool snapshot_delete(int64 id);
+/*
+ * Lock one, or those in scope that were stored longer ago than the retention
+ * and that nobody else has locked. Returns their ids, a bigint[].
+ */
+extern Datum snapshot_lock(int64 id);
+extern Datum snapshots_lock_old(const QueueScope *scope, Duration retention);
 
-/* Delete those in scope that were stored longer ago than the retention. */
-extern void snapshots_prune(const QueueScope *scope, Duration retention);
+/* Delete them by their ids, a bigint[]. Returns how many there were. */
+extern uint64 snapshots_delete(Datum ids);
 
 #endif							/* CLARI_SNAPSHOTS_H */

@@ -31,6 +31,7 @@
 #include "clock.h"
 #include "log.h"
 #include "queue/dispatcher.h"
+#include "queue/removal.h"
 #include "queue/wake.h"
 #include "queue/worker.h"
 #include "settings.h"
@@ -41,7 +42,7 @@
 
 #define LONG_RUN			SECONDS(60) /* of a worker that had no trouble */
 #define LOOK_FOR_DATABASES	SECONDS(60)
-#define PRUNE_INTERVAL		SECONDS(3600)
+#define REMOVAL_INTERVAL		SECONDS(3600)
 
 /* ----------
  * The launcher
@@ -380,20 +381,20 @@ work(void)
 {
 	QueueScope	everything = {NULL, InvalidOid};
 	WakeNotes	notes;
-	Instant		next_prune = 0;
+	Instant		next_removal = 0;
 
 	queue_set_transactions(QUEUE_OWN_TRANSACTIONS);
 	dispatcher_start(&everything, INT_MAX, true);
 	for (;;)
 	{
-		if (reload_settings() || clock_now() >= next_prune)
+		if (reload_settings() || clock_now() >= next_removal)
 		{
-			dispatcher_prune();
-			next_prune = clock_now() + PRUNE_INTERVAL;
+			removal_of_old(&everything);
+			next_removal = clock_now() + REMOVAL_INTERVAL;
 		}
 		if (wake_take_notes(&notes))
 			dispatcher_note(&notes);
-		dispatcher_step(next_prune);
+		dispatcher_step(next_removal);
 		lane_note_take_up();
 		report_activity();
 	}

@@ -42,7 +42,7 @@
  * So many of the backoff's polls are spent. Not all, since after jobs became
  * slower those on the way get too many.
  */
-#define POLLS_SHARE		0.94
+#define POLLS_SHARE		0.96
 
 /* The first poll waits for a little more to be due than each later one. */
 #define FIRST_POLL		1.25

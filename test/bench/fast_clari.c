@@ -1,10 +1,12 @@
 /*
  * fast_clari.c
- *		A simulated Clari for the benchmark in_flight: does little, and fast.
+ *		A simulated Clari for benchmarks: does little, and fast.
  *
- * Usage: fast_clari SHORTEST LONGEST BASE MULTIPLIER MAX LISTED
+ * Usage: fast_clari DURATIONS BASE MULTIPLIER MAX LISTED
  *
- * Jobs take between SHORTEST and LONGEST milliseconds. A client is expected to
+ * Jobs take, in milliseconds, what DURATIONS says: uniform:SHORTEST:LONGEST or
+ * lognormal:MEDIAN:SIGMA. The n-th job of an API key takes the same time in
+ * every run, and jobs of all keys are spread alike. A client is expected to
  * ask for a job BASE ms after its submission's reply and then BASE *
  * MULTIPLIER^n ms after the n-th status reply (n from 0), at most MAX ms; how
  * much later than that its requests arrive is noted. The list of jobs names
@@ -15,6 +17,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <math.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
@@ -32,6 +35,8 @@
 #define REQUEST_SIZE	8192
 #define REPLY_SIZE		(4 * 1024 * 1024)
 #define ENTRIES			10
+#define MAX_KEYS		1000
+#define KEY_SIZE		32
 #define LATE_BUCKETS	100000	/* of 0.1 ms */
 
 typedef struct Job
@@ -40,7 +45,15 @@ typedef struct Job
 	double		end;
 	double		expected;		/* the next status request */
 	int			polls;
+	bool		seen_done;
 } Job;
+
+typedef struct Key
+{
+	char		name[KEY_SIZE];
+	int			n_jobs;
+	double		busy;			/* what its jobs take, since the last report */
+} Key;
 
 typedef struct Connection
 {
@@ -48,8 +61,9 @@ typedef struct Connection
 	size_t		n;
 } Connection;
 
-static double shortest,
-			longest,
+static bool lognormal;
+static double least,			/* the shortest, or the median */
+			most,				/* the longest, or sigma */
 			base,
 			multiplier,
 			max_delay;
@@ -58,6 +72,8 @@ static int	listed;
 static Job	jobs[MAX_JOBS];
 static int	n_jobs = 0;
 static int	running = 0;
+static Key	keys[MAX_KEYS];
+static int	n_keys = 0;
 static Connection *connections[MAX_SOCKETS];
 static char reply[REPLY_SIZE];
 
@@ -69,6 +85,8 @@ static int	submissions,
 static int	late[LATE_BUCKETS];
 static int	n_late;
 static double latest;
+static int	n_seen_done;
+static double overshoot;		/* of all of these: from a job's end to the poll that saw it */
 
 static double
 now_ms(void)
@@ -91,17 +109,69 @@ fail(const char *what)
  * ----------
  */
 
-/* The n-th job's share of the time between the shortest and the longest, the same in every run. */
+/* Where the n-th job lies among all, from 0 to 1. */
 static double
 share(int n)
 {
-	return (double) ((uint32_t) n * UINT32_C(2654435761)) / 4294967296.0;
+	return ((double) ((uint32_t) n * UINT32_C(2654435761)) + 0.5) / 4294967296.0;
+}
+
+/* The share of a normal distribution that lies below x standard deviations. */
+static double
+normal_share(double x)
+{
+	return 0.5 * erfc(-x / M_SQRT2);
+}
+
+static double
+normal_quantile(double wanted)
+{
+	double		low = -6;
+	double		high = 6;
+
+	for (int i = 0; i < 50; i++)
+	{
+		double		middle = (low + high) / 2;
+
+		if (normal_share(middle) < wanted)
+			low = middle;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static double
+duration(int n)
+{
+	return lognormal ? least * exp(most * normal_quantile(share(n))) : least + share(n) * (most - least);
+}
+
+static Key *
+key_of(const char *request)
+{
+	const char *header = strcasestr(request, "\r\napikey: ");
+	char		name[KEY_SIZE] = "";
+
+	if (header != NULL)
+		sscanf(header + strlen("\r\napikey: "), "%31s", name);
+	for (int i = 0; i < n_keys; i++)
+		if (strcmp(keys[i].name, name) == 0)
+			return &keys[i];
+	if (n_keys == MAX_KEYS)
+	{
+		fprintf(stderr, "too many keys\n");
+		exit(1);
+	}
+	strcpy(keys[n_keys].name, name);
+	return &keys[n_keys++];
 }
 
 static int
-new_job(void)
+new_job(Key *key)
 {
 	Job		   *job = &jobs[n_jobs];
+	double		takes = duration(key->n_jobs++ + 7919 * (int) (key - keys));
 
 	if (n_jobs == MAX_JOBS)
 	{
@@ -109,7 +179,8 @@ new_job(void)
 		exit(1);
 	}
 	job->begin = now_ms();
-	job->end = job->begin + shortest + share(n_jobs) * (longest - shortest);
+	job->end = job->begin + takes;
+	key->busy += takes;
 	job->expected = job->begin + base;
 	running++;
 	submissions++;
@@ -135,6 +206,23 @@ note_poll(Job *job)
 	late[lateness * 10 < LATE_BUCKETS ? (int) (lateness * 10) : LATE_BUCKETS - 1]++;
 	n_late++;
 	polls++;
+	if (now >= job->end && !job->seen_done)
+	{
+		job->seen_done = true;
+		n_seen_done++;
+		overshoot += now - job->end;
+	}
+}
+
+/* What the busiest key's jobs take. */
+static double
+longest_busy(void)
+{
+	double		longest = 0;
+
+	for (int i = 0; i < n_keys; i++)
+		longest = fmax(longest, keys[i].busy);
+	return longest;
 }
 
 static double
@@ -213,12 +301,15 @@ put_report(char *to)
 {
 	int			length = sprintf(to,
 								 "submissions %d\npolls %d\nresults %d\nrunning %d\nconnects %d\n"
-								 "late_median %.1f\nlate_p99 %.1f\nlate_max %.1f\n",
+								 "late_median %.1f\nlate_p99 %.1f\nlate_max %.1f\novershoot %.3f\nbusy %.1f\n",
 								 submissions, polls, results, running, connects,
-								 late_percentile(0.5), late_percentile(0.99), latest);
+								 late_percentile(0.5), late_percentile(0.99), latest,
+								 n_seen_done > 0 ? overshoot / n_seen_done : 0, longest_busy());
 
-	submissions = polls = results = connects = n_late = 0;
-	latest = 0;
+	submissions = polls = results = connects = n_late = n_seen_done = 0;
+	latest = overshoot = 0;
+	for (int i = 0; i < n_keys; i++)
+		keys[i].busy = 0;
 	memset(late, 0, sizeof(late));
 	return length;
 }
@@ -232,7 +323,7 @@ put_body(const char *request, char *to)
 	int			n;
 
 	if (strncmp(request, "POST ", 5) == 0)
-		return sprintf(to, "{\"jobId\":\"%024x\"}", new_job());
+		return sprintf(to, "{\"jobId\":\"%024x\"}", new_job(key_of(request)));
 	if (strncmp(request, "GET /report ", 12) == 0)
 		return put_report(to);
 	if (strncmp(request, "GET /v4/export/jobs ", 20) == 0)
@@ -379,14 +470,13 @@ main(int argc, char **argv)
 	int			listener;
 	int			set = epoll_create1(0);
 
-	if (argc != 7 || set < 0)
+	if (argc != 6 || set < 0 || sscanf(argv[1], "%*[a-z]:%lf:%lf", &least, &most) != 2)
 		return 2;
-	shortest = atof(argv[1]);
-	longest = atof(argv[2]);
-	base = atof(argv[3]);
-	multiplier = atof(argv[4]);
-	max_delay = atof(argv[5]);
-	listed = atoi(argv[6]);
+	lognormal = strncmp(argv[1], "lognormal:", 10) == 0;
+	base = atof(argv[2]);
+	multiplier = atof(argv[3]);
+	max_delay = atof(argv[4]);
+	listed = atoi(argv[5]);
 
 	listener = open_listener();
 	watch(set, listener);

@@ -3,11 +3,11 @@
 
 compile_fast_clari()
 {
-	run gcc -O2 -Wall -Wextra -Werror -o tmp_fast_clari test/bench/fast_clari.c
+	run gcc -O2 -Wall -Wextra -Werror -o tmp_fast_clari test/bench/fast_clari.c -lm
 }
 
-# Start it with its arguments: the shortest and longest time of a job, the backoff's base, multiplier and most, all in
-# milliseconds, and how many jobs it lists. Sets $clari and $base_url.
+# Start it with its arguments: how long jobs take, the backoff's base, multiplier and most, all in milliseconds, and how
+# many jobs it lists. Sets $clari and $base_url.
 start_fast_clari()
 {
 	local greeting
@@ -17,4 +17,16 @@ start_fast_clari()
 	read -r _ _ clari <&"$greeting"
 	exec {greeting}<&-
 	base_url=http://$clari/v4
+}
+
+# Its counters since the last time: "name value" lines.
+report()
+{
+	run python3 -c 'import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).read().decode())' \
+		"http://$clari/report"
+}
+
+field()
+{
+	awk -v name="$2" '$1 == name { print $2 }' <<<"$1"
 }

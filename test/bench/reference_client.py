@@ -1,7 +1,7 @@
 """What people use today: a script that submits an export, sleeps between its polls, and fetches the result.
 
-reference_client.py BASE_URL COUNT BASE_DELAY MULTIPLIER MAX_DELAY: makes COUNT exports, one after the other, with the
-delays in seconds, and prints the milliseconds of CPU of each and the polls of each.
+reference_client.py BASE_URL KEY COUNT PAUSE BASE_DELAY MULTIPLIER MAX_DELAY: makes COUNT exports with a key, one after the
+other with a pause between two, all times in seconds, and prints the milliseconds of CPU of each and the polls of each.
 """
 
 import json
@@ -13,12 +13,12 @@ import requests
 
 
 class Clari:
-    def __init__(self, base_url, base_delay, multiplier, max_delay):
+    def __init__(self, base_url, key, base_delay, multiplier, max_delay):
         self.base_url = base_url
         self.delays = (base_delay, multiplier, max_delay)
         self.polls = 0
         self.session = requests.Session()
-        self.session.headers["apikey"] = "demo-key"
+        self.session.headers["apikey"] = key
 
     def ask(self, method, path, **arguments):
         response = self.session.request(method, self.base_url + path, timeout=60, **arguments)
@@ -48,14 +48,14 @@ def cpu_seconds():
     return usage.ru_utime + usage.ru_stime
 
 
-def main(base_url, count, *delays):
+def main(base_url, key, count, pause, *delays):
     count = int(count)
-    clari = Clari(base_url, *map(float, delays))
-    clari.export()
-    clari.polls = 0
+    clari = Clari(base_url, key, *map(float, delays))
     before = cpu_seconds()
     with open("/dev/null", "w") as file:
-        for _ in range(count):
+        for n in range(count):
+            if n > 0:
+                time.sleep(float(pause))
             file.write(json.dumps(clari.export()))
     print((cpu_seconds() - before) * 1000 / count, clari.polls / count)
 

@@ -1,7 +1,8 @@
 """What people use today: a script that submits an export, sleeps between its polls, and fetches the result.
 
 reference_client.py BASE_URL KEY COUNT PAUSE BASE_DELAY MULTIPLIER MAX_DELAY: makes COUNT exports with a key, one after the
-other with a pause between two, all times in seconds, and prints the milliseconds of CPU of each and the polls of each.
+other with a pause between two, all times in seconds, and prints the milliseconds of CPU and the polls of each but the
+first, which warms up.
 """
 
 import json
@@ -51,13 +52,15 @@ def cpu_seconds():
 def main(base_url, key, count, pause, *delays):
     count = int(count)
     clari = Clari(base_url, key, *map(float, delays))
-    before = cpu_seconds()
     with open("/dev/null", "w") as file:
         for n in range(count):
+            if n == 1:
+                before = cpu_seconds()
+                clari.polls = 0
             if n > 0:
                 time.sleep(float(pause))
             file.write(json.dumps(clari.export()))
-    print((cpu_seconds() - before) * 1000 / count, clari.polls / count)
+    print(round((cpu_seconds() - before) * 1000 / (count - 1), 2), round(clari.polls / (count - 1), 1))
 
 
 main(*sys.argv[1:])

@@ -12,6 +12,7 @@
 #include "miscadmin.h"
 
 #include "core/forecast_text.h"
+#include "rows/contents.h"
 #include "rows/entries.h"
 #include "rows/flat_rows.h"
 
@@ -22,6 +23,14 @@ array_of_rows(Jsonb *result)
 	if (JB_ROOT_IS_OBJECT(result))
 		return jsonb_member_array(&result->root, ENTRIES);
 	return JB_ROOT_IS_SCALAR(result) ? NULL : &result->root;
+}
+
+uint32
+contents_count(Jsonb *result)
+{
+	JsonbContainer *array = array_of_rows(result);
+
+	return array == NULL ? 0 : JsonContainerSize(array);
 }
 
 PG_FUNCTION_INFO_V1(clari_export_has_rows);

@@ -21,6 +21,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "rows/contents.h"
 #include "rows/history.h"
 #include "rows/history_store.h"
 #include "rows/rows.h"
@@ -483,7 +484,7 @@ prepare(History *history)
 	if (history->has_later)
 		history->truncated = history_store_truncated(history->store, &history->n_truncated);
 	history->parts = parts_create(CurrentMemoryContext, FIRST_SIZE, NULL);
-	history->versions = versions_create(CurrentMemoryContext, FIRST_SIZE, NULL);
+	history->versions = versions_create(CurrentMemoryContext, Max(FIRST_SIZE, contents_count(history->snapshot->result)), NULL);
 	if (history->snapshot->time_period != NULL)
 		history->time_period = history_bounded_text(cstring_to_text(history->snapshot->time_period));
 	read_parts(history);

@@ -561,17 +561,24 @@ read_retry_after(CURL *easy)
 	return longest;
 }
 
-/* The Date header in milliseconds since 1970; 0 where there is none. */
+/* The Date header in milliseconds since 1970; 0 where there is none. The replies of a second have the same. */
 static int64
 read_date(CURL *easy)
 {
+	static char last_text[64] = "";
+	static Instant last_date = 0;
 	struct curl_header *header;
-	Instant		date;
 
 	if (curl_easy_header(easy, "Date", 0, CURLH_HEADER, -1, &header) != CURLHE_OK ||
-		!http_date_read(header->value, clock_unix_now(), &date))
+		strlen(header->value) >= sizeof(last_text))
 		return 0;
-	return date / MILLISECONDS(1);
+	if (strcmp(header->value, last_text) != 0)
+	{
+		strlcpy(last_text, header->value, sizeof(last_text));
+		if (!http_date_read(header->value, clock_unix_now(), &last_date))
+			last_date = 0;
+	}
+	return last_date / MILLISECONDS(1);
 }
 
 static void

@@ -69,6 +69,7 @@ struct HistoryStore
 	Oid			part_index;
 	TupleDesc	description;
 	int32		forecast;
+	bool		has_later;		/* snapshots of it */
 
 	/* of the series, bounded */
 	text	   *forecast_id;
@@ -259,14 +260,19 @@ find_forecast(HistoryStore *store)
 	store->forecast = int_column(0, 1, 0);
 }
 
+/* Look behind the snapshot's place. Returns whether the snapshot is there already. */
 static bool
-has_snapshot(const HistoryStore *store)
+has_snapshot(HistoryStore *store)
 {
 	Statement	statement = begin_statement(store);
+	bool		is_null;
 
 	add_position(&statement, store);
-	return execute(store, &statement, "history has snapshot", "SELECT FROM @_coverage"
-				   " WHERE forecast = $1 AND exported_at = $2 AND request_id = $3") > 0;
+	store->has_later = execute(store, &statement, "history place",
+							   "SELECT exported_at = $2 AND request_id = $3 FROM @_coverage"
+							   " WHERE forecast = $1 AND (exported_at, request_id) >= ($2, $3)"
+							   " ORDER BY exported_at, request_id LIMIT 1") > 0;
+	return store->has_later && DatumGetBool(column(0, 1, &is_null));
 }
 
 static void
@@ -351,12 +357,9 @@ history_store_add_part(HistoryStore *store, text *const names[3])
 #define LATER " forecast = $1 AND (exported_at, request_id) > ($2, $3)"
 
 bool
-history_store_has_later(HistoryStore *store)
+history_store_has_later(const HistoryStore *store)
 {
-	Statement	statement = begin_statement(store);
-
-	add_position(&statement, store);
-	return execute(store, &statement, "history has later", "SELECT FROM @_coverage WHERE" LATER " LIMIT 1") > 0;
+	return store->has_later;
 }
 
 TruncatedSnapshot *
@@ -725,6 +728,35 @@ number_weeks(TimeFrame *frames, int n, TimeFrameList *renumbered)
 	}
 }
 
+static int
+compare_names(const void *a, const void *b)
+{
+	int			order = compare_texts(((const TimeFrame *) a)->period, ((const TimeFrame *) b)->period);
+
+	return order != 0 ? order : compare_time_frame_ids(a, b);
+}
+
+/* Whether the snapshot has a time frame, or an earlier first day of one, that is not known yet. */
+static bool
+tells_more(HistoryStore *store)
+{
+	TimeFrameList known = read_time_frames(store);
+
+	if (known.n == 0)
+		return true;
+	qsort(known.items, (size_t) known.n, sizeof(TimeFrame), compare_names);
+	for (int i = 0; i < store->time_frames.n; i++)
+	{
+		const TimeFrame *shown = &store->time_frames.items[i];
+		const TimeFrame *same = bsearch(shown, known.items, (size_t) known.n, sizeof(TimeFrame), compare_names);
+
+		if (same == NULL || same->week < 0 ||
+			(shown->has_start && (!same->has_start || shown->start < same->start)))
+			return true;
+	}
+	return false;
+}
+
 static void
 write_weeks(HistoryStore *store)
 {
@@ -843,7 +875,7 @@ history_store_finish(HistoryStore *store, const int32 *parts, int n_parts, const
 {
 	write_changes(store);
 	write_coverage(store, parts, n_parts, keys, n_keys);
-	if (store->time_frames.n > 0)
+	if (store->time_frames.n > 0 && tells_more(store))
 	{
 		write_time_frames(store);
 		write_weeks(store);

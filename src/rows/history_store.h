@@ -52,7 +52,7 @@ extern StoredPart *history_store_parts(HistoryStore *store, int *n);
 extern int32 history_store_add_part(HistoryStore *store, text *const names[3]);
 
 /* Whether there are later snapshots of the forecast, and those of them that were truncated. */
-extern bool history_store_has_later(HistoryStore *store);
+extern bool history_store_has_later(const HistoryStore *store);
 extern TruncatedSnapshot *history_store_truncated(HistoryStore *store, int *n);
 
 /* The first later snapshot, of those that were not truncated, which covers a part. */

@@ -1,6 +1,6 @@
 # The history of random snapshots, in any order of arrival, against a plain recomputation from all of them.
 #
-# CLARI_HISTORY_SEED repeats a run, CLARI_HISTORY_SERIES makes more or fewer series (150).
+# CLARI_HISTORY_SEED repeats a run, CLARI_HISTORY_SERIES makes more or fewer series (1000).
 
 use strict;
 use warnings;
@@ -16,7 +16,7 @@ use ClariTest;
 use constant DAY => 86400;
 
 my $seed   = $ENV{CLARI_HISTORY_SEED}   || 20261126;
-my $series = $ENV{CLARI_HISTORY_SERIES} || 150;
+my $series = $ENV{CLARI_HISTORY_SERIES} || 1000;
 srand $seed;
 note "CLARI_HISTORY_SEED=$seed CLARI_HISTORY_SERIES=$series";
 

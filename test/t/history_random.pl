@@ -34,7 +34,7 @@ my @TYPES   = ([ forecastValue => 'FORECAST', 'Forecast' ], [ quotaValue => 'QUO
 
 sub chance { return rand() < $_[0] }
 sub choose { return $_[ int rand @_ ] }
-sub text_or_none { return chance(0.1) ? undef : $_[0] }
+sub text_or_none { return chance(0.2) ? undef : $_[0] }
 
 # A key text that no index would take, the same each time.
 sub long_text { return join '', map { chr 97 + ($_ * 7919 % 26) } 1 .. 3000 + $_[0] }
@@ -77,7 +77,7 @@ sub change
 	}
 	$forecast->{unit} = choose('USD', 'EUR') if chance(0.1);
 	$forecast->{weeks} = [ sort { $a <=> $b } (shuffle 0 .. 12)[ 0 .. int rand 3 ] ] if chance(0.1);
-	delete $forecast->{values}{$_} for grep { chance(0.2) } keys %{ $forecast->{values} };
+	delete $forecast->{values}{$_} for grep { chance(0.2) } sort keys %{ $forecast->{values} };
 	return;
 }
 
@@ -285,7 +285,7 @@ SELECT requested_by, forecast_id, scope_id, currency, time_period, time_frame_id
 FROM clari_export_history;
 END
 
-my $want = "SELECT role, forecast, scope, unit, time_period, time_frame_id, person, CASE WHEN length(field) > 256 THEN left(field, 200) ELSE field END, field_type, content, at, until, id FROM recomputed";
+my $want = "SELECT role, forecast, scope, unit, time_period, time_frame_id, nullif(person, ''), CASE WHEN length(field) > 256 THEN left(field, 200) ELSE field END, field_type, content, at, until, id FROM recomputed";
 my $have = 'SELECT requested_by, forecast_id, scope_id, currency, time_period, time_frame_id, user_id, CASE WHEN length(field_id) >= 240 THEN left(field_id, 200) ELSE field_id END, field_type, content, valid_from, valid_to, request_id FROM kept';
 sub differing
 {

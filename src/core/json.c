@@ -53,6 +53,13 @@ skip_blanks(Scanner *scanner)
 		scanner->at++;
 }
 
+/* What stands for itself within a string, as nearly all of one does. */
+static bool
+is_plain(char c)
+{
+	return c >= ' ' && c < 0x7F && c != '\\';
+}
+
 static bool
 is_digit(char c)
 {
@@ -418,9 +425,13 @@ json_text(Json string, char *out, size_t size)
 
 	while (!at_end(&scanner))
 	{
-		char		bytes[4];
-		size_t		length = utf8_write(utf8_shown(read_character(&scanner)), bytes);
+		char		bytes[4] = {*scanner.at};
+		size_t		length = 1;
 
+		if (is_plain(*scanner.at))
+			scanner.at++;
+		else
+			length = utf8_write(utf8_shown(read_character(&scanner)), bytes);
 		if (used + length >= size)
 		{
 			out[used] = '\0';
@@ -433,14 +444,18 @@ json_text(Json string, char *out, size_t size)
 	return true;
 }
 
-static bool
-is_called(Json name, const char *expected)
+/* Where a name is among others; -1 for nowhere. */
+static int
+find_name(Json name, const char *const names[], int n)
 {
 	char		text[NAME_SIZE];
 
-	if (memchr(name.text, '\\', name.size) != NULL)
-		return json_text(name, text, sizeof(text)) && strcmp(text, expected) == 0;
-	return name.size == strlen(expected) + 2 && memcmp(name.text + 1, expected, name.size - 2) == 0;
+	if (!json_text(name, text, sizeof(text)))
+		return -1;
+	for (int i = 0; i < n; i++)
+		if (strcmp(text, names[i]) == 0)
+			return i;
+	return -1;
 }
 
 void
@@ -457,13 +472,14 @@ json_members(Json object, const char *const names[], Json values[], int n)
 	scanner = inside(object);
 	while (read_value(&scanner, &name))
 	{
+		int			found = find_name(name, names, n);
+
 		skip_blanks(&scanner);
 		skip(&scanner, ':');
 		if (!read_value(&scanner, &value))
 			return;
-		for (int i = 0; i < n; i++)
-			if (is_called(name, names[i]))
-				values[i] = value;
+		if (found >= 0)
+			values[found] = value;
 		skip_blanks(&scanner);
 		skip(&scanner, ',');
 	}
@@ -601,8 +617,8 @@ clean_string(Scanner *scanner, const char *secret)
 	{
 		const char *start = scanner->at;
 
-		if (*start >= ' ' && *start < 0x7F && *start != '\\' && (secret == NULL || *start != *secret))
-			scanner->at++;		/* as it is nearly always */
+		if (is_plain(*start) && (secret == NULL || *start != *secret))
+			scanner->at++;
 		else if (secret != NULL && skip_secret(scanner, secret))
 			overwrite(start, scanner, '*');
 		else

@@ -140,16 +140,17 @@ read_job(Json object, Job *out)
 	enum
 	{
 		JOB_ID, STATUS, MODULE, TITLE, FILE_NAME, FILE_TYPE, CURRENCY,
-		START_TIME, END_TIME, EXPIRED_TIME, CELLS_TRUNCATED, ROWS_TRUNCATED, N_MEMBERS
+		START_TIME, END_TIME, EXPIRED_TIME, CELLS_TRUNCATED, ROWS_TRUNCATED, JOB, N_MEMBERS
 	};
 	static const char *const names[] = {
 		"jobId", "status", "module", "title", "fileName", "fileType", "currency",
-		"startTime", "endTime", "expiredTime", "cellsTruncated", "rowsTruncated",
+		"startTime", "endTime", "expiredTime", "cellsTruncated", "rowsTruncated", "job",
 	};
 	Json		values[N_MEMBERS];
-	Json		inner = json_member(object, "job");
 
-	json_members(json_type(inner) == JSON_OBJECT ? inner : object, names, values, N_MEMBERS);
+	json_members(object, names, values, N_MEMBERS);
+	if (json_type(values[JOB]) == JSON_OBJECT)
+		json_members(values[JOB], names, values, N_MEMBERS);
 	copy_text(values[STATUS], out->status, JOB_STATUS_SIZE);
 	if (out->status[0] == '\0')
 		return false;

@@ -362,6 +362,8 @@ failure_of_task(const Task *task)
 {
 	Failure    *failure;
 
+	if (task->export.outcome == OUTCOME_NONE || task->export.outcome == OUTCOME_DONE)
+		return NULL;
 	if (IsTransactionState())
 		statement_find_schema();
 	failure = describe_outcome(task);

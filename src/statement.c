@@ -4,17 +4,11 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
-#include "access/htup_details.h"
-#include "access/table.h"
-#include "catalog/indexing.h"
-#include "catalog/pg_extension.h"
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
-#include "utils/rel.h"
 
+#include "extension.h"
 #include "statement.h"
 
 /* Characters that mean nothing to a shell. */
@@ -23,32 +17,11 @@
 
 static char schema[NAMEDATALEN] = "";
 
-/* There is no cache of extensions before PostgreSQL 18. */
-static Oid
-extension_schema(void)
-{
-	Relation	extensions = table_open(ExtensionRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	Oid			found = InvalidOid;
-
-	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
-				CStringGetDatum("clari_export"));
-	scan = systable_beginscan(extensions, ExtensionNameIndexId, true, NULL, 1, &key);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-		found = ((Form_pg_extension) GETSTRUCT(tuple))->extnamespace;
-	systable_endscan(scan);
-	table_close(extensions, AccessShareLock);
-	return found;
-}
-
 void
 statement_find_schema(void)
 {
-	Oid			found = extension_schema();
-	char	   *name = OidIsValid(found) ? get_namespace_name(found) : NULL;
+	Extension	extension;
+	char	   *name = extension_find(&extension) ? get_namespace_name(extension.schema) : NULL;
 
 	if (name != NULL)
 		strlcpy(schema, name, sizeof(schema));

@@ -5,10 +5,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "catalog/dependency.h"
 #include "catalog/pg_authid.h"
-#include "catalog/pg_class.h"
-#include "commands/extension.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -25,6 +22,7 @@
 #include "clari/functions.h"
 #include "clari/submission.h"
 #include "clock.h"
+#include "extension.h"
 #include "interval.h"
 #include "queue/home.h"
 #include "queue/queue.h"
@@ -51,11 +49,9 @@
 static bool
 is_request_table(Relation relation)
 {
-	Oid			extension = get_extension_oid("clari_export", true);
+	Extension	extension;
 
-	return OidIsValid(extension) &&
-		strcmp(RelationGetRelationName(relation), "clari_export_request") == 0 &&
-		getExtensionOfObject(RelationRelationId, RelationGetRelid(relation)) == extension;
+	return extension_find(&extension) && RelationGetRelid(relation) == extension.request_table;
 }
 
 /*

@@ -4,23 +4,18 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
-#include "access/htup_details.h"
-#include "access/table.h"
 #include "access/xact.h"
-#include "catalog/indexing.h"
 #include "catalog/pg_extension.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/lmgr.h"
-#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/rel.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
+#include "extension.h"
 #include "fault.h"
 #include "queue/transaction.h"
 
@@ -32,34 +27,6 @@ static Oid	saved_role;
 static int	saved_security_context;
 static int	guc_level;
 
-/* What pg_extension says. There is no cache of extensions before PostgreSQL 18. */
-static bool
-read_extension(Oid *extension, Oid *owner)
-{
-	Relation	extensions = table_open(ExtensionRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	bool		found;
-
-	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
-				CStringGetDatum("clari_export"));
-	scan = systable_beginscan(extensions, ExtensionNameIndexId, true, NULL, 1, &key);
-	tuple = systable_getnext(scan);
-	found = HeapTupleIsValid(tuple);
-	if (found)
-	{
-		Form_pg_extension form = (Form_pg_extension) GETSTRUCT(tuple);
-
-		*extension = form->oid;
-		*owner = form->extowner;
-		schema_id = form->extnamespace;
-	}
-	systable_endscan(scan);
-	table_close(extensions, AccessShareLock);
-	return found;
-}
-
 /*
  * Find the extension's schema and its owner, and keep it from being dropped,
  * or moved, during the transaction: what was read before the lock was there
@@ -69,18 +36,20 @@ static bool
 find_extension(Oid *owner)
 {
 	static Oid	last_found = InvalidOid;
+	Extension	extension = {.id = last_found};
 	Oid			locked;
-	Oid			found = last_found;
 
 	do
 	{
-		locked = found;
+		locked = extension.id;
 		if (OidIsValid(locked))
 			LockDatabaseObject(ExtensionRelationId, locked, 0, AccessShareLock);
-		if (!read_extension(&found, owner))
+		if (!extension_find(&extension))
 			return false;
-	} while (found != locked);
-	last_found = found;
+	} while (extension.id != locked);
+	last_found = extension.id;
+	schema_id = extension.schema;
+	*owner = extension.owner;
 	return true;
 }
 

@@ -63,10 +63,35 @@ read_name(Oid schema, char *quoted)
 	pfree(name);
 }
 
+/* The schema's name is quoted. */
+static char *
+in_schema(const char *text, const char *schema)
+{
+	StringInfoData result;
+
+	initStringInfo(&result);
+	for (const char *c = text; *c != '\0'; c++)
+	{
+		if (strncmp(c, "@request@", 9) == 0)
+			appendStringInfo(&result, "%s.clari_export_request", schema);
+		else if (strncmp(c, "@snapshot@", 10) == 0)
+			appendStringInfo(&result, "%s.clari_export_snapshot", schema);
+		else if (strncmp(c, "@schema@", 8) == 0)
+			appendStringInfoString(&result, schema);
+		else
+		{
+			appendStringInfoChar(&result, *c);
+			continue;
+		}
+		c = strchr(c + 1, '@');
+	}
+	return result.data;
+}
+
 static SPIPlanPtr
 prepare(const PlannedStatement *statement, const char *schema, int n, Oid *types)
 {
-	char	   *text = statement->in_schema(statement->text, schema);
+	char	   *text = in_schema(statement->text, schema);
 	SPIPlanPtr	plan = SPI_prepare_cursor(text, n, types, CURSOR_OPT_GENERIC_PLAN);
 
 	if (plan == NULL)

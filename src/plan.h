@@ -5,14 +5,10 @@
 #ifndef CLARI_PLAN_H
 #define CLARI_PLAN_H
 
-/* A statement's text in a schema, whose name is quoted. */
-typedef char *(*PlanText) (const char *text, const char *schema);
-
 typedef struct PlannedStatement
 {
 	const char *name;			/* means one text, and parameters of the same types; NULL: not kept */
-	const char *text;
-	PlanText	in_schema;
+	const char *text;			/* with @request@ and @snapshot@ for these tables, and @schema@ for where they are */
 	Oid			schema;			/* the extension's */
 } PlannedStatement;
 

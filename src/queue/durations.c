@@ -24,7 +24,6 @@
 #include "core/polling.h"
 #include "interval.h"
 #include "queue/durations.h"
-#include "queue/query.h"
 #include "queue/transaction.h"
 
 /* What is exported: exports of the same subject take similar times. */
@@ -54,10 +53,10 @@ subject_of(const Task *task, const Submission *submission)
 	return subject;
 }
 
-static QueueQuery
+static SqlQuery
 query_of(const Subject *subject)
 {
-	QueueQuery	query = {0};
+	SqlQuery	query = {0};
 
 	query_add_text(&query, subject->server);
 	query_add_text(&query, subject->kind);
@@ -70,11 +69,11 @@ query_of(const Subject *subject)
 static int
 read_durations(const Subject *subject, Duration *durations)
 {
-	QueueQuery	query = query_of(subject);
+	SqlQuery	query = query_of(subject);
 	int			n;
 
 	query_add_int(&query, POLLING_HISTORY);
-	n = (int) query_execute(&query, "durations",
+	n = (int) queue_execute(&query, "durations",
 							"SELECT milliseconds FROM @schema@.clari_export_duration"
 							" WHERE " OF_SUBJECT " ORDER BY ended_at DESC LIMIT $5");
 	for (int i = 0; i < n; i++)
@@ -114,14 +113,14 @@ has_duration(const Job *job)
 void
 durations_note(int64 request_id, const Job *job)
 {
-	QueueQuery	query = {0};
+	SqlQuery	query = {0};
 
 	if (!has_duration(job))
 		return;
 	query_add_id(&query, request_id);
 	query_add_milliseconds(&query, job->end_time);
 	query_add_id(&query, job->end_time - job->start_time);
-	query_execute(&query, "note duration",
+	queue_execute(&query, "note duration",
 			"INSERT INTO @schema@.clari_export_duration (" SUBJECT ", ended_at, milliseconds)"
 			" SELECT server, kind, coalesce(forecast_id, ''), @schema@.clari_export_size(options), $2, $3"
 			" FROM @request@ WHERE id = $1");
@@ -130,10 +129,10 @@ durations_note(int64 request_id, const Job *job)
 void
 durations_prune(void)
 {
-	QueueQuery	query = {0};
+	SqlQuery	query = {0};
 
 	query_add_int(&query, POLLING_HISTORY);
-	query_execute(&query, "prune durations",
+	queue_execute(&query, "prune durations",
 			"DELETE FROM @schema@.clari_export_duration WHERE ctid IN (SELECT ctid FROM"
 			" (SELECT ctid, row_number() OVER (PARTITION BY " SUBJECT " ORDER BY ended_at DESC) AS place"
 			"  FROM @schema@.clari_export_duration) ranked WHERE place > $1)");
@@ -175,11 +174,11 @@ note_exporting(void *arg)
 	const Exporting *exporting = arg;
 	const Job  *job = &exporting->task->export.job;
 	Subject		subject = subject_of(exporting->task, exporting->submission);
-	QueueQuery	query = query_of(&subject);
+	SqlQuery	query = query_of(&subject);
 
 	query_add_milliseconds(&query, job->end_time);
 	query_add_id(&query, job->end_time - job->start_time);
-	query_execute(&query, "note own duration",
+	queue_execute(&query, "note own duration",
 			"INSERT INTO @schema@.clari_export_duration (" SUBJECT ", ended_at, milliseconds)"
 			" VALUES ($1::name, $2, $3, @schema@.clari_export_size($4::jsonb), $5, $6)");
 }

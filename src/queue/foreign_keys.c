@@ -18,7 +18,6 @@
 #include "utils/snapmgr.h"
 
 #include "queue/foreign_keys.h"
-#include "queue/query.h"
 #include "queue/transaction.h"
 
 /* A foreign key has as many columns as an index, and a statement one parameter more. */
@@ -39,13 +38,13 @@ typedef struct Reference
 static Reference *
 find_references(const char *table, int *n)
 {
-	QueueQuery	query = {0};
+	SqlQuery	query = {0};
 	Reference  *references;
 	bool		is_null;
 
 	query_add_role(&query, queue_schema_id());
 	query_add_text(&query, table);
-	*n = (int) query_execute(&query, "foreign keys",
+	*n = (int) queue_execute(&query, "foreign keys",
 			"SELECT DISTINCT c.oid, c.conrelid FROM pg_class r JOIN pg_trigger t ON t.tgrelid = r.oid"
 			" JOIN pg_constraint c ON c.oid = t.tgconstraint"
 			" WHERE r.relnamespace = $1 AND r.relname = $2 AND c.contype = 'f' AND c.confrelid = r.oid"
@@ -63,12 +62,12 @@ find_references(const char *table, int *n)
 static bool
 describe(Reference *reference)
 {
-	QueueQuery	query = {0};
+	SqlQuery	query = {0};
 	bool		is_null;
 
 	LockRelationOid(reference->table, AccessShareLock);
 	query_add_role(&query, reference->constraint);
-	if (query_execute(&query, "foreign key",
+	if (queue_execute(&query, "foreign key",
 			"SELECT c.conname, format('%I.%I', s.nspname, r.relname), r.relowner,"
 			" string_agg(format(', array_agg(%I)', p.attname), '' ORDER BY k.n),"
 			" format('SELECT coalesce(array_agg(key.id), ''{}'') FROM unnest($1%s) AS key (id%s)"
@@ -97,12 +96,12 @@ describe(Reference *reference)
 static int
 read_values(const Reference *reference, const char *table, const char *id, Datum rows, Oid *types, Datum *values)
 {
-	QueueQuery	query = {0};
+	SqlQuery	query = {0};
 	int			n;
 	bool		is_null;
 
 	query_add(&query, INT8ARRAYOID, rows, false);
-	query_execute(&query, NULL, psprintf("SELECT coalesce(array_agg(%s), '{}')%s FROM @schema@.%s WHERE %s = ANY($1)",
+	queue_execute(&query, NULL, psprintf("SELECT coalesce(array_agg(%s), '{}')%s FROM @schema@.%s WHERE %s = ANY($1)",
 										 id, reference->columns, table, id));
 	n = SPI_tuptable->tupdesc->natts;
 	for (int i = 0; i < n; i++)

@@ -5,7 +5,7 @@
 #include "postgres.h"
 
 #include "queue/owners.h"
-#include "queue/query.h"
+#include "queue/transaction.h"
 
 static List *
 oid_column(uint64 n)
@@ -21,11 +21,11 @@ oid_column(uint64 n)
 List *
 owners_on(const char *server)
 {
-	QueueQuery	query = {0};
+	SqlQuery	query = {0};
 	uint64		n;
 
 	query_add_text(&query, server);
-	n = query_execute(&query, "owners on",
+	n = queue_execute(&query, "owners on",
 			"SELECT requested_by::oid FROM @request@ WHERE server = $1"
 			" UNION SELECT requested_by::oid FROM @snapshot@ WHERE server = $1"
 			" UNION SELECT requested_by::oid FROM @schema@.clari_export_history_forecast WHERE server = $1");
@@ -43,9 +43,9 @@ owners_on(const char *server)
 List *
 owners(void)
 {
-	QueueQuery	query = {0};
+	SqlQuery	query = {0};
 
-	return oid_column(query_execute(&query, "owners",
+	return oid_column(queue_execute(&query, "owners",
 									OWNERS_IN("@request@") " UNION ALL " OWNERS_IN("@snapshot@")
 									" UNION ALL SELECT requested_by::oid FROM @schema@.clari_export_history_forecast"
 									" WHERE requested_by <> 0::oid"));
@@ -54,10 +54,10 @@ owners(void)
 static void
 disown_rows(Oid role, const char *name, const char *text)
 {
-	QueueQuery	query = {0};
+	SqlQuery	query = {0};
 
 	query_add_role(&query, role);
-	query_execute(&query, name, text);
+	queue_execute(&query, name, text);
 }
 
 #define DISOWN(table, owner)	"UPDATE " table " SET requested_by = 0::oid WHERE " owner " = $1"
@@ -75,16 +75,16 @@ owners_forget(Oid role)
 void
 owners_rename_server(const char *old_name, const char *new_name)
 {
-	QueueQuery	query = {0};
+	SqlQuery	query = {0};
 
 	query_add_text(&query, old_name);
 	query_add_text(&query, new_name);
-	query_execute(&query, "rename in requests", "UPDATE @request@ SET server = $2 WHERE server = $1");
-	query_execute(&query, "rename in snapshots", "UPDATE @snapshot@ SET server = $2 WHERE server = $1");
-	query_execute(&query, "rename in forecasts",
+	queue_execute(&query, "rename in requests", "UPDATE @request@ SET server = $2 WHERE server = $1");
+	queue_execute(&query, "rename in snapshots", "UPDATE @snapshot@ SET server = $2 WHERE server = $1");
+	queue_execute(&query, "rename in forecasts",
 			"UPDATE @schema@.clari_export_history_forecast SET server = $2 WHERE server = $1");
-	query_execute(&query, "rename in history",
+	queue_execute(&query, "rename in history",
 			"UPDATE @schema@.clari_export_history SET server = $2 WHERE server = $1");
-	query_execute(&query, "rename in durations",
+	queue_execute(&query, "rename in durations",
 			"UPDATE @schema@.clari_export_duration SET server = $2 WHERE server = $1");
 }

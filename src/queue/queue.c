@@ -12,9 +12,9 @@
 
 #include "queue/home.h"
 #include "queue/owners.h"
-#include "queue/query.h"
 #include "queue/queue.h"
 #include "queue/snapshots.h"
+#include "queue/transaction.h"
 #include "value.h"
 
 #define NOTIFY_CHANNEL	"clari_export"
@@ -92,12 +92,12 @@ read_request(uint64 row)
 TimestampTz
 queue_rate_limited_until(const RequestOwner *owner)
 {
-	QueueQuery	query = {0};
+	SqlQuery	query = {0};
 
 	query_add_text(&query, owner->server);
 	query_add_role(&query, owner->role);
 	query_add_text(&query, hold_reason_name(HOLD_RATE_LIMITED));
-	query_execute(&query, "rate limited until",
+	queue_execute(&query, "rate limited until",
 			"SELECT greatest("
 			"(SELECT held_until FROM @request@"
 			"  WHERE state = 'queued' AND hold_reason = $3"
@@ -112,11 +112,11 @@ queue_rate_limited_until(const RequestOwner *owner)
 Request *
 queue_find(int64 id, bool *inserted_here)
 {
-	QueueQuery	query = {0};
+	SqlQuery	query = {0};
 	bool		is_null;
 
 	query_add_id(&query, id);
-	if (query_execute(&query, "find", "SELECT " REQUEST_COLUMNS ", xmin FROM @request@ WHERE id = $1") == 0)
+	if (queue_execute(&query, "find", "SELECT " REQUEST_COLUMNS ", xmin FROM @request@ WHERE id = $1") == 0)
 		return NULL;
 	*inserted_here = TransactionIdIsCurrentTransactionId(DatumGetTransactionId(query_column(0, N_REQUEST_COLUMNS + 1, &is_null)));
 	return read_request(0);
@@ -125,11 +125,11 @@ queue_find(int64 id, bool *inserted_here)
 void
 queue_exclude_owned_jobs(int64 id, Export *export)
 {
-	QueueQuery	query = {0};
+	SqlQuery	query = {0};
 	uint64		n;
 
 	query_add_id(&query, id);
-	n = query_execute(&query, "exclude owned jobs",
+	n = queue_execute(&query, "exclude owned jobs",
 				"SELECT other.job_id FROM @request@ mine, @request@ other"
 				" WHERE mine.id = $1 AND other.id <> mine.id AND other.job_id IS NOT NULL"
 				" AND other.submitted_at >= mine.submitted_at - interval '1 day'");
@@ -145,7 +145,7 @@ queue_exclude_owned_jobs(int64 id, Export *export)
 #define UNFINISHED	"'queued', 'submitting', 'running'"
 
 static void
-add_wanted(QueueQuery *query, Oid type, NullableDatum value)
+add_wanted(SqlQuery *query, Oid type, NullableDatum value)
 {
 	query_add(query, type, value.value, value.isnull);
 }
@@ -162,7 +162,7 @@ id_of_first(uint64 n)
 int64
 queue_find_fresh(const WantedExport *wanted, Oid role)
 {
-	QueueQuery	query = {0};
+	SqlQuery	query = {0};
 
 	query_add_role(&query, role);
 	add_wanted(&query, NAMEOID, wanted->server);
@@ -171,7 +171,7 @@ queue_find_fresh(const WantedExport *wanted, Oid role)
 	add_wanted(&query, TEXTOID, wanted->time_period);
 	add_wanted(&query, JSONBOID, wanted->options);
 	add_wanted(&query, INTERVALOID, wanted->max_age);
-	return id_of_first(query_execute(&query, "find fresh",
+	return id_of_first(queue_execute(&query, "find fresh",
 			"SELECT r.id FROM @request@ r"
 			" WHERE r.requested_by = $1 AND r.state = 'done' AND r.server = $2 AND r.kind = $3"
 			" AND r.forecast_id IS NOT DISTINCT FROM $4 AND r.time_period IS NOT DISTINCT FROM $5"
@@ -184,11 +184,11 @@ queue_find_fresh(const WantedExport *wanted, Oid role)
 int64
 queue_find_waiting(const WantedExport *wanted, Oid role)
 {
-	QueueQuery	query = {0};
+	SqlQuery	query = {0};
 
 	query_add_role(&query, role);
 	add_wanted(&query, TEXTOID, wanted->dedupe_key);
-	return id_of_first(query_execute(&query, "find waiting",
+	return id_of_first(queue_execute(&query, "find waiting",
 			"SELECT id FROM @request@"
 			" WHERE requested_by = $1 AND dedupe_key = $2 AND state IN (" UNFINISHED ")"));
 }
@@ -196,7 +196,7 @@ queue_find_waiting(const WantedExport *wanted, Oid role)
 int64
 queue_insert(const WantedExport *wanted)
 {
-	QueueQuery	query = {0};
+	SqlQuery	query = {0};
 
 	add_wanted(&query, TEXTOID, wanted->kind);
 	add_wanted(&query, TEXTOID, wanted->forecast_id);
@@ -206,7 +206,7 @@ queue_insert(const WantedExport *wanted)
 	add_wanted(&query, INT4OID, wanted->priority);
 	add_wanted(&query, TIMESTAMPTZOID, wanted->run_after);
 	add_wanted(&query, TEXTOID, wanted->dedupe_key);
-	return id_of_first(query_execute(&query, "insert",
+	return id_of_first(queue_execute(&query, "insert",
 			"INSERT INTO @request@"
 			" (kind, forecast_id, time_period, options, server, priority, run_after, dedupe_key)"
 			" VALUES ($1, $2, $3, coalesce($4, '{}'), $5, $6, coalesce($7, now()), $8)"
@@ -241,7 +241,7 @@ add_owners(List **owners, uint64 n)
 int
 queue_make_ready(List *ids, List **owners)
 {
-	QueueQuery	query = {0};
+	SqlQuery	query = {0};
 	Datum	   *values = palloc((Size) list_length(ids) * sizeof(Datum));
 	ListCell   *cell;
 	int			n = 0;
@@ -252,7 +252,7 @@ queue_make_ready(List *ids, List **owners)
 	query_add(&query, INT8ARRAYOID,
 			  PointerGetDatum(construct_array(values, n, INT8OID, sizeof(int64),
 											  FLOAT8PASSBYVAL, TYPALIGN_DOUBLE)), false);
-	n_ready = query_execute(&query, "make ready",
+	n_ready = queue_execute(&query, "make ready",
 							"UPDATE @request@ SET ready = true WHERE id IN ("
 							" SELECT id FROM @request@ WHERE id = ANY ($1) AND " IN_STATE("'queued'")
 							" FOR UPDATE SKIP LOCKED) RETURNING server, requested_by");
@@ -268,15 +268,15 @@ queue_make_ready(List *ids, List **owners)
 
 /* Execute an UPDATE_IN() of these states. */
 static QueueUpdate
-update(QueueQuery *query, const char *name, const char *states, const char *text)
+update(SqlQuery *query, const char *name, const char *states, const char *text)
 {
-	QueueQuery	look = {0};
+	SqlQuery	look = {0};
 
-	if (query_execute(query, name, text) > 0)
+	if (queue_execute(query, name, text) > 0)
 		return QUEUE_UPDATED;
 
 	query_add(&look, INT8OID, query->values[0], false);
-	if (query_execute(&look, "state", "SELECT quote_literal(state) FROM @request@ WHERE id = $1") == 0)
+	if (queue_execute(&look, "state", "SELECT quote_literal(state) FROM @request@ WHERE id = $1") == 0)
 		return QUEUE_MOVED_ON;
 	return strstr(states, query_text_column(0, 1)) != NULL ? QUEUE_LOCKED : QUEUE_MOVED_ON;
 }
@@ -301,7 +301,7 @@ notify(int64 id, const char *state)
 
 /* As update(), for the end of a request, which has that state then. */
 static QueueUpdate
-update_finally(QueueQuery *query, const char *name, const char *state, const char *states, const char *text)
+update_finally(SqlQuery *query, const char *name, const char *state, const char *states, const char *text)
 {
 	QueueUpdate result = update(query, name, states, text);
 
@@ -313,7 +313,7 @@ update_finally(QueueQuery *query, const char *name, const char *state, const cha
 QueueUpdate
 queue_submitting(int64 id, const Export *export)
 {
-	QueueQuery	query = {0};
+	SqlQuery	query = {0};
 	const JobIdSet *known = &export->others_jobs;
 	Datum	   *ids = palloc(Max(known->n, 1) * sizeof(Datum));
 
@@ -333,7 +333,7 @@ queue_submitting(int64 id, const Export *export)
 QueueUpdate
 queue_running(int64 id, const Export *export, TimestampTz next_poll_at)
 {
-	QueueQuery	query = {0};
+	SqlQuery	query = {0};
 
 	query_add_id(&query, id);
 	query_add_text(&query, export->job_id);
@@ -357,7 +357,7 @@ end_of_job(const Export *export)
 }
 
 static void
-add_job_times(QueueQuery *query, const Export *export)
+add_job_times(SqlQuery *query, const Export *export)
 {
 	query_add_time(query, start_of_job(export));
 	query_add_time(query, end_of_job(export));
@@ -366,7 +366,7 @@ add_job_times(QueueQuery *query, const Export *export)
 QueueUpdate
 queue_looked_up(int64 id, TimestampTz next_poll_at, const char *hold_reason)
 {
-	QueueQuery	query = {0};
+	SqlQuery	query = {0};
 
 	query_add_id(&query, id);
 	query_add_time(&query, next_poll_at);
@@ -378,7 +378,7 @@ queue_looked_up(int64 id, TimestampTz next_poll_at, const char *hold_reason)
 QueueUpdate
 queue_polled(int64 id, const Export *export, TimestampTz next_poll_at, const char *hold_reason)
 {
-	QueueQuery	query = {0};
+	SqlQuery	query = {0};
 
 	query_add_id(&query, id);
 	query_add_int(&query, export->polls);
@@ -392,7 +392,7 @@ queue_polled(int64 id, const Export *export, TimestampTz next_poll_at, const cha
 
 /* One of the arrays that unnest() makes rows of. */
 static void
-add_array(QueueQuery *query, Oid type, Oid element_type, int size, Datum *values, bool *nulls, int n)
+add_array(SqlQuery *query, Oid type, Oid element_type, int size, Datum *values, bool *nulls, int n)
 {
 	int			dimension = n;
 	int			lower_bound = 1;
@@ -404,7 +404,7 @@ add_array(QueueQuery *query, Oid type, Oid element_type, int size, Datum *values
 }
 
 static void
-add_times(QueueQuery *query, const TimestampTz *times, int n)
+add_times(SqlQuery *query, const TimestampTz *times, int n)
 {
 	Datum	   *values = palloc((Size) n * sizeof(Datum));
 	bool	   *nulls = palloc((Size) n * sizeof(bool));
@@ -438,7 +438,7 @@ note_updated(QueuePoll *polls, int n, uint64 n_updated)
 void
 queue_polled_together(QueuePoll *polls, int n)
 {
-	QueueQuery	query = {0};
+	SqlQuery	query = {0};
 	Datum	   *ids = palloc((Size) n * sizeof(Datum));
 	Datum	   *counts = palloc((Size) n * sizeof(Datum));
 	TimestampTz *next = palloc((Size) n * sizeof(TimestampTz));
@@ -460,7 +460,7 @@ queue_polled_together(QueuePoll *polls, int n)
 	add_times(&query, starts, n);
 	add_times(&query, ends, n);
 	note_updated(polls, n,
-				 query_execute(&query, "polled together",
+				 queue_execute(&query, "polled together",
 							   "WITH free AS MATERIALIZED ("
 							   " SELECT id FROM @request@ WHERE id = ANY ($1) AND " IN_STATE("'running'") " FOR UPDATE SKIP LOCKED)"
 							   " UPDATE @request@ r SET polls = p.polls, next_poll_at = p.next_poll_at,"
@@ -473,7 +473,7 @@ queue_polled_together(QueuePoll *polls, int n)
 QueueUpdate
 queue_hold(int64 id, const char *reason, TimestampTz until)
 {
-	QueueQuery	query = {0};
+	SqlQuery	query = {0};
 
 	query_add_id(&query, id);
 	query_add_text(&query, reason);
@@ -485,7 +485,7 @@ queue_hold(int64 id, const char *reason, TimestampTz until)
 QueueUpdate
 queue_put_back(int64 id, const Export *export, const char *reason, TimestampTz until)
 {
-	QueueQuery	query = {0};
+	SqlQuery	query = {0};
 
 	query_add_id(&query, id);
 	query_add_text(&query, reason);
@@ -502,12 +502,12 @@ queue_put_back(int64 id, const Export *export, const char *reason, TimestampTz u
 void
 queue_lift_holds(const RequestOwner *owner)
 {
-	QueueQuery	query = {0};
+	SqlQuery	query = {0};
 
 	query_add_text(&query, owner->server);
 	query_add_role(&query, owner->role);
 	query_add_text(&query, hold_reason_name(HOLD_DATABASE_ERROR));
-	query_execute(&query, "lift holds",
+	queue_execute(&query, "lift holds",
 			"UPDATE @request@ SET" NO_HOLD
 			" WHERE id IN (SELECT id FROM @request@"
 			"  WHERE state = 'queued' AND hold_reason IS NOT NULL AND server = $1 AND requested_by = $2"
@@ -518,10 +518,10 @@ queue_lift_holds(const RequestOwner *owner)
 void
 queue_release(const char *server)
 {
-	QueueQuery	query = {0};
+	SqlQuery	query = {0};
 
 	query_add_text(&query, server);
-	query_execute(&query, "release",
+	queue_execute(&query, "release",
 			"UPDATE @request@ SET" NO_HOLD
 			" WHERE id IN (SELECT id FROM @request@"
 			"  WHERE state IN (" UNFINISHED ") AND hold_reason IS NOT NULL AND server = $1"
@@ -531,7 +531,7 @@ queue_release(const char *server)
 QueueUpdate
 queue_delay(int64 id, TimestampTz until, const char *error_message)
 {
-	QueueQuery	query = {0};
+	SqlQuery	query = {0};
 
 	query_add_id(&query, id);
 	query_add_time(&query, until);
@@ -544,7 +544,7 @@ queue_delay(int64 id, TimestampTz until, const char *error_message)
 QueueUpdate
 queue_done(int64 id, const Export *export, Jsonb *result)
 {
-	QueueQuery	query = {0};
+	SqlQuery	query = {0};
 	QueueUpdate done;
 
 	query_add_id(&query, id);
@@ -564,7 +564,7 @@ int64
 queue_import(const char *server, Oid role, const char *forecast_id, const char *time_period,
 			 TimestampTz exported_at, Jsonb *result)
 {
-	QueueQuery	query = {0};
+	SqlQuery	query = {0};
 	bool		is_null;
 	int64		id;
 
@@ -572,7 +572,7 @@ queue_import(const char *server, Oid role, const char *forecast_id, const char *
 	query_add_role(&query, role);
 	query_add_text(&query, forecast_id);
 	query_add_text(&query, time_period);
-	query_execute(&query, "import request",
+	queue_execute(&query, "import request",
 			"INSERT INTO @request@ (kind, server, requested_by, forecast_id, time_period, state, finished_at)"
 			" VALUES ('forecast', $1, $2, $3, $4, 'done', clock_timestamp()) RETURNING id");
 	id = DatumGetInt64(query_column(0, 1, &is_null));
@@ -587,7 +587,7 @@ queue_import(const char *server, Oid role, const char *forecast_id, const char *
 	" error_code = " code ", error_message = " message ", error_hint = " hint
 
 static void
-add_failure(QueueQuery *query, const Failure *failure)
+add_failure(SqlQuery *query, const Failure *failure)
 {
 	query_add_text(query, unpack_sql_state(failure->sqlstate));
 	query_add_text(query, failure->detail != NULL ?
@@ -598,7 +598,7 @@ add_failure(QueueQuery *query, const Failure *failure)
 QueueUpdate
 queue_fail(int64 id, const Export *export, const Failure *failure)
 {
-	QueueQuery	query = {0};
+	SqlQuery	query = {0};
 
 	query_add_id(&query, id);
 	add_failure(&query, failure);
@@ -615,12 +615,12 @@ queue_fail(int64 id, const Export *export, const Failure *failure)
 void
 queue_fail_owner(const RequestOwner *owner, const Failure *failure)
 {
-	QueueQuery	query = {0};
+	SqlQuery	query = {0};
 
 	query_add_text(&query, owner->server);
 	query_add(&query, OIDOID, ObjectIdGetDatum(owner->role), false);
 	add_failure(&query, failure);
-	query_execute(&query, "fail owner",
+	queue_execute(&query, "fail owner",
 			"WITH failed AS ("
 			" UPDATE @request@ SET " FAIL_WITH("$3", "$4", "$5")
 			" WHERE id IN (SELECT id FROM @request@ WHERE state IN (" UNFINISHED ")"
@@ -634,17 +634,17 @@ queue_fail_owner(const RequestOwner *owner, const Failure *failure)
 bool
 queue_lock_to_cancel(int64 id)
 {
-	QueueQuery	query = {0};
+	SqlQuery	query = {0};
 
 	query_add_id(&query, id);
-	return query_execute(&query, "lock to cancel", "SELECT FROM @request@ WHERE id = $1 AND " IN_STATE("'queued', 'running'")
+	return queue_execute(&query, "lock to cancel", "SELECT FROM @request@ WHERE id = $1 AND " IN_STATE("'queued', 'running'")
 				   " FOR UPDATE") > 0;
 }
 
 QueueUpdate
 queue_cancel(int64 id)
 {
-	QueueQuery	query = {0};
+	SqlQuery	query = {0};
 
 	query_add_id(&query, id);
 	return update_finally(&query, "cancel", "cancelled", UPDATE_IN(UNFINISHED,
@@ -654,7 +654,7 @@ queue_cancel(int64 id)
 QueueUpdate
 queue_retry(int64 id, const char *state, bool keeps_job)
 {
-	QueueQuery	query = {0};
+	SqlQuery	query = {0};
 
 	query_add_id(&query, id);
 	query_add_text(&query, state);
@@ -671,7 +671,7 @@ queue_retry(int64 id, const char *state, bool keeps_job)
 QueueUpdate
 queue_take_over(int64 id)
 {
-	QueueQuery	query = {0};
+	SqlQuery	query = {0};
 
 	query_add_id(&query, id);
 	query_add_text(&query, home_here());
@@ -681,10 +681,10 @@ queue_take_over(int64 id)
 Datum
 queue_lock_finished(int64 id)
 {
-	QueueQuery	query = {0};
+	SqlQuery	query = {0};
 
 	query_add_id(&query, id);
-	query_execute(&query, "lock finished",
+	queue_execute(&query, "lock finished",
 			"SELECT coalesce(array_agg(id), '{}') FROM (SELECT id FROM @request@"
 			"  WHERE id = $1 AND state NOT IN (" UNFINISHED ") FOR UPDATE) finished");
 	return query_only_value();
@@ -693,12 +693,12 @@ queue_lock_finished(int64 id)
 Datum
 queue_lock_old(const QueueScope *scope, Duration retention)
 {
-	QueueQuery	query = {0};
+	SqlQuery	query = {0};
 
 	query_add_time(&query, GetCurrentTimestamp() - retention);
 	query_add_text(&query, scope->server);
 	query_add_role(&query, scope->role);
-	query_execute(&query, "lock old",
+	queue_execute(&query, "lock old",
 			"SELECT coalesce(array_agg(id), '{}') FROM (SELECT id FROM @request@ WHERE finished_at < $1"
 			"  AND ($2 IS NULL OR server = $2) AND ($3 IS NULL OR requested_by = $3)"
 			"  FOR UPDATE SKIP LOCKED) old");
@@ -708,20 +708,20 @@ queue_lock_old(const QueueScope *scope, Duration retention)
 uint64
 queue_delete(Datum ids)
 {
-	QueueQuery	query = {0};
+	SqlQuery	query = {0};
 
 	query_add(&query, INT8ARRAYOID, ids, false);
-	return query_execute(&query, "delete", "DELETE FROM @request@ WHERE id = ANY($1)");
+	return queue_execute(&query, "delete", "DELETE FROM @request@ WHERE id = ANY($1)");
 }
 
 void
 queue_fail_role(Oid role, const Failure *failure)
 {
-	QueueQuery	query = {0};
+	SqlQuery	query = {0};
 
 	query_add_role(&query, role);
 	add_failure(&query, failure);
-	query_execute(&query, "fail role",
+	queue_execute(&query, "fail role",
 			"WITH failed AS ("
 			" UPDATE @request@ SET " FAIL_WITH("$2", "$3", "$4")
 			" WHERE " OWNER_OF_ROW " = $1 AND " IN_STATE(UNFINISHED) " RETURNING id, state)"

@@ -6,8 +6,8 @@
 
 #include "catalog/pg_type.h"
 
-#include "queue/query.h"
 #include "queue/snapshots.h"
+#include "queue/transaction.h"
 
 /* Characters of a period that a result names: an index holds no more of them. */
 #define LONGEST_PERIOD	"256"
@@ -15,12 +15,12 @@
 void
 snapshot_insert(int64 id, const Export *export, Jsonb *result)
 {
-	QueueQuery	query = {0};
+	SqlQuery	query = {0};
 
 	query_add_id(&query, id);
 	query_add_bool(&query, export->has_job && export->job.truncated);
 	query_add(&query, JSONBOID, JsonbPGetDatum(result), false);
-	query_execute(&query, "insert snapshot",
+	queue_execute(&query, "insert snapshot",
 			"INSERT INTO @snapshot@ (request_id, server, kind, forecast_id, time_period, options, job_id,"
 			" requested_by, exported_at, truncated, result)"
 			" SELECT id, server, kind, forecast_id,"
@@ -32,12 +32,12 @@ snapshot_insert(int64 id, const Export *export, Jsonb *result)
 void
 snapshot_import(int64 id, TimestampTz exported_at, Jsonb *result)
 {
-	QueueQuery	query = {0};
+	SqlQuery	query = {0};
 
 	query_add_id(&query, id);
 	query_add_time(&query, exported_at);
 	query_add(&query, JSONBOID, JsonbPGetDatum(result), false);
-	query_execute(&query, "import snapshot",
+	queue_execute(&query, "import snapshot",
 			"INSERT INTO @snapshot@ (request_id, server, kind, forecast_id, time_period, options,"
 			" requested_by, exported_at, truncated, result)"
 			" SELECT id, server, kind, forecast_id,"
@@ -49,12 +49,12 @@ snapshot_import(int64 id, TimestampTz exported_at, Jsonb *result)
 Jsonb *
 snapshot_result(int64 id)
 {
-	QueueQuery	query = {0};
+	SqlQuery	query = {0};
 	bool		is_null;
 	Datum		result;
 
 	query_add_id(&query, id);
-	if (query_execute(&query, "snapshot", "SELECT result FROM @snapshot@ WHERE request_id = $1"
+	if (queue_execute(&query, "snapshot", "SELECT result FROM @snapshot@ WHERE request_id = $1"
 				" ORDER BY exported_at DESC LIMIT 1") == 0)
 		return NULL;
 	result = query_column(0, 1, &is_null);
@@ -64,11 +64,11 @@ snapshot_result(int64 id)
 bool
 snapshot_describe(int64 id, HistorySnapshot *snapshot)
 {
-	QueueQuery	query = {0};
+	SqlQuery	query = {0};
 	bool		is_null;
 
 	query_add_id(&query, id);
-	if (query_execute(&query, "describe snapshot",
+	if (queue_execute(&query, "describe snapshot",
 			"SELECT server, requested_by, forecast_id, coalesce(options ->> 'scopeId', ''),"
 			" coalesce(options ->> 'currency', ''), time_period, exported_at, truncated"
 			" FROM @snapshot@ WHERE request_id = $1 AND kind = 'forecast'") == 0)
@@ -90,11 +90,11 @@ snapshot_describe(int64 id, HistorySnapshot *snapshot)
 Oid
 snapshot_owner(int64 id)
 {
-	QueueQuery	query = {0};
+	SqlQuery	query = {0};
 	bool		is_null;
 
 	query_add_id(&query, id);
-	if (query_execute(&query, "snapshot owner", "SELECT requested_by FROM @snapshot@ WHERE request_id = $1") == 0)
+	if (queue_execute(&query, "snapshot owner", "SELECT requested_by FROM @snapshot@ WHERE request_id = $1") == 0)
 		return InvalidOid;
 	return DatumGetObjectId(query_column(0, 1, &is_null));
 }
@@ -102,10 +102,10 @@ snapshot_owner(int64 id)
 Datum
 snapshot_lock(int64 id)
 {
-	QueueQuery	query = {0};
+	SqlQuery	query = {0};
 
 	query_add_id(&query, id);
-	query_execute(&query, "lock snapshot",
+	queue_execute(&query, "lock snapshot",
 			"SELECT coalesce(array_agg(request_id), '{}') FROM (SELECT request_id FROM @snapshot@"
 			"  WHERE request_id = $1 FOR UPDATE) snapshot");
 	return query_only_value();
@@ -114,12 +114,12 @@ snapshot_lock(int64 id)
 Datum
 snapshots_lock_old(const QueueScope *scope, Duration retention)
 {
-	QueueQuery	query = {0};
+	SqlQuery	query = {0};
 
 	query_add_time(&query, GetCurrentTimestamp() - retention);
 	query_add_text(&query, scope->server);
 	query_add_role(&query, scope->role);
-	query_execute(&query, "lock old snapshots",
+	queue_execute(&query, "lock old snapshots",
 			"SELECT coalesce(array_agg(request_id), '{}') FROM (SELECT request_id FROM @snapshot@"
 			"  WHERE exported_at < $1 AND ($2 IS NULL OR server = $2) AND ($3 IS NULL OR requested_by = $3)"
 			"  FOR UPDATE SKIP LOCKED) old");
@@ -129,8 +129,8 @@ snapshots_lock_old(const QueueScope *scope, Duration retention)
 uint64
 snapshots_delete(Datum ids)
 {
-	QueueQuery	query = {0};
+	SqlQuery	query = {0};
 
 	query_add(&query, INT8ARRAYOID, ids, false);
-	return query_execute(&query, "delete snapshots", "DELETE FROM @snapshot@ WHERE request_id = ANY($1)");
+	return queue_execute(&query, "delete snapshots", "DELETE FROM @snapshot@ WHERE request_id = ANY($1)");
 }

@@ -314,3 +314,9 @@ queue_schema_id(void)
 {
 	return schema_id;
 }
+
+uint64
+queue_execute(SqlQuery *query, const char *name, const char *text)
+{
+	return query_execute(schema_id, query, name, text);
+}

@@ -5,6 +5,8 @@
 #ifndef CLARI_QUEUE_TRANSACTION_H
 #define CLARI_QUEUE_TRANSACTION_H
 
+#include "query.h"
+
 /* Whose transactions the queue's statements run in. */
 typedef enum QueueTransactions
 {
@@ -58,5 +60,8 @@ extern ErrorData *queue_run(const char *step, bool durable, void (*function) (vo
 
 /* The schema of the queue's tables; of the transaction at hand. */
 extern Oid	queue_schema_id(void);
+
+/* query_execute() there. */
+extern uint64 queue_execute(SqlQuery *query, const char *name, const char *text);
 
 #endif							/* CLARI_QUEUE_TRANSACTION_H */

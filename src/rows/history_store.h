@@ -1,6 +1,6 @@
 /*
  * history_store.h
- *		The tables of the history: every statement on them.
+ *		The tables of the history: every statement on them, but for the weeks.
  *
  * Of a forecast there are parts: a time frame and a field type of a series.
  * Rows belong to parts, and a snapshot covers some of them.

@@ -1,17 +1,18 @@
 /*
  * query.c
- *		Named SQL statements on the queue's tables, prepared once.
+ *		A statement on the extension's tables: its parameters, and what it returns.
  */
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
 #include "common/int.h"
 #include "executor/spi.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 
 #include "plan.h"
-#include "queue/query.h"
-#include "queue/transaction.h"
+#include "query.h"
 
 /* ----------
  * Parameters
@@ -19,7 +20,7 @@
  */
 
 void
-query_add(QueueQuery *query, Oid type, Datum value, bool is_null)
+query_add(SqlQuery *query, Oid type, Datum value, bool is_null)
 {
 	Assert(query->n < QUERY_MAX_PARAMETERS);
 	query->types[query->n] = type;
@@ -29,43 +30,62 @@ query_add(QueueQuery *query, Oid type, Datum value, bool is_null)
 }
 
 void
-query_add_int(QueueQuery *query, int value)
+query_add_int(SqlQuery *query, int value)
 {
 	query_add(query, INT4OID, Int32GetDatum(value), false);
 }
 
 void
-query_add_id(QueueQuery *query, int64 id)
+query_add_id(SqlQuery *query, int64 id)
 {
 	query_add(query, INT8OID, Int64GetDatum(id), false);
 }
 
 void
-query_add_bool(QueueQuery *query, bool value)
+query_add_bool(SqlQuery *query, bool value)
 {
 	query_add(query, BOOLOID, BoolGetDatum(value), false);
 }
 
 void
-query_add_text(QueueQuery *query, const char *text)
+query_add_text(SqlQuery *query, const char *text)
 {
 	query_add(query, TEXTOID, text != NULL ? CStringGetTextDatum(text) : (Datum) 0, text == NULL);
 }
 
 void
-query_add_role(QueueQuery *query, Oid role)
+query_add_varlena(SqlQuery *query, Oid type, const void *value)
+{
+	query_add(query, type, PointerGetDatum(value), value == NULL);
+}
+
+void
+query_add_array(SqlQuery *query, Oid array_type, Oid element_type, Datum *values, bool *nulls, int n)
+{
+	int16		length;
+	bool		by_value;
+	char		alignment;
+	int			first = 1;
+
+	get_typlenbyvalalign(element_type, &length, &by_value, &alignment);
+	query_add_varlena(query, array_type, construct_md_array(values, nulls, 1, &n, &first,
+															element_type, length, by_value, alignment));
+}
+
+void
+query_add_role(SqlQuery *query, Oid role)
 {
 	query_add(query, OIDOID, ObjectIdGetDatum(role), !OidIsValid(role));
 }
 
 void
-query_add_time(QueueQuery *query, TimestampTz time)
+query_add_time(SqlQuery *query, TimestampTz time)
 {
 	query_add(query, TIMESTAMPTZOID, TimestampTzGetDatum(time), TIMESTAMP_NOT_FINITE(time));
 }
 
 void
-query_add_milliseconds(QueueQuery *query, int64 milliseconds)
+query_add_milliseconds(SqlQuery *query, int64 milliseconds)
 {
 	TimestampTz epoch = (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
 	TimestampTz time = DT_NOBEGIN;
@@ -81,40 +101,15 @@ query_add_milliseconds(QueueQuery *query, int64 milliseconds)
  * ----------
  */
 
-/* A PlanText. */
-static char *
-in_schema(const char *text, const char *schema)
-{
-	StringInfoData result;
-
-	initStringInfo(&result);
-	for (const char *c = text; *c != '\0'; c++)
-	{
-		if (strncmp(c, "@request@", 9) == 0)
-			appendStringInfo(&result, "%s.clari_export_request", schema);
-		else if (strncmp(c, "@snapshot@", 10) == 0)
-			appendStringInfo(&result, "%s.clari_export_snapshot", schema);
-		else if (strncmp(c, "@schema@", 8) == 0)
-			appendStringInfoString(&result, schema);
-		else
-		{
-			appendStringInfoChar(&result, *c);
-			continue;
-		}
-		c = strchr(c + 1, '@');
-	}
-	return result.data;
-}
-
 uint64
-query_execute(QueueQuery *query, const char *name, const char *text)
+query_execute(Oid schema, SqlQuery *query, const char *name, const char *text)
 {
 	MemoryContext context = CurrentMemoryContext;
-	PlannedStatement statement = {name, text, in_schema, queue_schema_id()};
+	PlannedStatement statement = {name, text, schema};
 	int			result = plan_execute(&statement, query->n, query->types, query->values, query->nulls);
 
 	if (result < 0)
-		elog(ERROR, "clari_export: \"%s\" failed: %s", name, SPI_result_code_string(result));
+		elog(ERROR, "clari_export: \"%s\" failed: %s", text, SPI_result_code_string(result));
 	MemoryContextSwitchTo(context);
 	return SPI_processed;
 }
@@ -137,6 +132,24 @@ char *
 query_text_column(uint64 row, int number)
 {
 	return SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, number);
+}
+
+text *
+query_text_copy(uint64 row, int number)
+{
+	bool		is_null;
+	Datum		value = query_column(row, number, &is_null);
+
+	return is_null ? NULL : DatumGetTextPCopy(value);
+}
+
+int32
+query_int_column(uint64 row, int number, int32 missing)
+{
+	bool		is_null;
+	Datum		value = query_column(row, number, &is_null);
+
+	return is_null ? missing : DatumGetInt32(value);
 }
 
 TimestampTz

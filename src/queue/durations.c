@@ -243,27 +243,39 @@ expected_duration(const Duration *durations, int n, Duration elapsed)
 
 PG_FUNCTION_INFO_V1(clari_export_expected_duration);
 
+/* The arguments as a subject; false where one that is needed is null. */
+static bool
+read_subject(FunctionCallInfo fcinfo, Subject *subject)
+{
+	Jsonb	   *options;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(3))
+		return false;
+	options = PG_GETARG_JSONB_P(3);
+	*subject = (Subject) {
+		.server = NameStr(*PG_GETARG_NAME(0)),
+		.kind = text_to_cstring(PG_GETARG_TEXT_PP(1)),
+		.forecast_id = PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2)),
+		.options = JsonbToCString(NULL, &options->root, (int) VARSIZE(options)),
+	};
+	return true;
+}
+
 /*
  * clari_export_expected_duration(server name, kind text, forecast_id text,
  * options jsonb, elapsed interval) returns interval: null where nothing is
- * known, or not for who asks.
+ * known, or not for who asks, or where nothing is asked.
  */
 Datum
 clari_export_expected_duration(PG_FUNCTION_ARGS)
 {
-	Subject		subject = {
-		.server = NameStr(*PG_GETARG_NAME(0)),
-		.kind = text_to_cstring(PG_GETARG_TEXT_PP(1)),
-		.forecast_id = PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2)),
-	};
-	Jsonb	   *options = PG_GETARG_JSONB_P(3);
+	Subject		subject;
 	Duration	durations[POLLING_HISTORY];
 	int			n;
 	Interval   *expected = palloc0(sizeof(Interval));
 
-	if (!may_use(subject.server) || !queue_begin())
+	if (!read_subject(fcinfo, &subject) || PG_ARGISNULL(4) || !may_use(subject.server) || !queue_begin())
 		PG_RETURN_NULL();
-	subject.options = JsonbToCString(NULL, &options->root, (int) VARSIZE(options));
 	n = read_durations(&subject, durations);
 	queue_end(false);
 	if (n == 0)

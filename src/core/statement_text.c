@@ -104,6 +104,7 @@ typedef struct Reader
 	Statement	statements[SQL_DEPTH_MAX + 1];
 	bool		is_refused;
 	bool		saw_options;
+	const char *literal_end;	/* of the last literal that was a value */
 	const StatementKeys *keys;	/* which literals may repeat, or NULL */
 } Reader;
 
@@ -201,12 +202,21 @@ is_value(const Reader *reader, const Statement *statement)
 		(statement->in_options && (statement->place == IN_MAPPING || statement->sounds_secret));
 }
 
+/* Where a quote is missing or too many, what was meant to be within a literal is between two. */
+static bool
+adjoins_literal(const Reader *reader, const SqlToken *token)
+{
+	return reader->is_refused && token->kind == SQL_WORD && token->start == reader->literal_end;
+}
+
 /* Read a token where the text is no SQL. Returns whether a value without quotes begins with it. */
 static bool
 read_loosely(Reader *reader, Statement *statement, const SqlToken *token)
 {
 	bool		after_key = statement->after_key;
 
+	if (adjoins_literal(reader, token))
+		return true;
 	if (token->kind == SQL_WORD)
 	{
 		statement->after_key = names_key(token);
@@ -269,6 +279,7 @@ read_token(Reader *reader, const SqlToken *token, Value *value)
 		if (!token->is_comment && is_value(reader, statement - 1))
 		{
 			*value = value_between(reader, start, sql_skip_literal(scanner));
+			reader->literal_end = scanner->at;
 			return true;
 		}
 		*statement = (Statement) {0};

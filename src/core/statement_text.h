@@ -8,8 +8,8 @@
  * and what a statement gets that puts such a text together. Nothing else is hidden, so that nobody hides what he
  * does behind a comment, a quote or a word.
  *
- * In a text that the parser has refused, every literal is a value, and so is
- * the word after "api_key".
+ * In a text that the parser has refused, every literal is a value, and so are
+ * the word after "api_key" and what stands against a literal's end.
  */
 #ifndef CORE_STATEMENT_TEXT_H
 #define CORE_STATEMENT_TEXT_H

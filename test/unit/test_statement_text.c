@@ -161,6 +161,9 @@ hides_all_literals_of_a_refused_text(void **state)
 	check_hidden(REFUSED, "OPTIONS (api_key => -the-key,x)", "OPTIONS (api_key => ***,x)");
 	check_hidden(REFUSED, "OPTIONS (api_key \"the-key\", x)", "OPTIONS (api_key \"***\", x)");
 	check_hidden(REFUSED, "OPTIONS (\"api_key 'the-key', x)", "OPTIONS (\"api_key '***', x)");
+	check_hidden(REFUSED, "OPTIONS (a 'x, api_key 'the-key')", "OPTIONS (a '***'***'*");
+	check_hidden(REFUSED, "OPTIONS (api_key''5-key')", "OPTIONS (api_key''***'*");
+	check_hidden(REFUSED, "OPTIONS (a 'x', b 'y'::text)", "OPTIONS (a '*', b '*'::text)");
 	check_hidden(REFUSED, "SQL statement \"x (api_key 'the-key')\"\nat 'x'", "SQL statement \"x (api_key '***')\"\nat '*'");
 }
 

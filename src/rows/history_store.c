@@ -376,14 +376,14 @@ history_store_visit(HistoryStore *store, const StoredPart *part, HistoryVisitor 
 	MemoryContextDelete(row_context);
 }
 
+/* SPI keeps what it registers in the current context, which for a row is gone with it. */
 static void
 insert_new_rows(HistoryStore *store)
 {
+	MemoryContext old_context = MemoryContextSwitchTo(store->context);
 	EphemeralNamedRelation relation = palloc0(sizeof(EphemeralNamedRelationData));
 	SqlQuery	query = {0};
 
-	if (store->n_new_rows == 0)
-		return;
 	relation->md.name = NEW_ROWS;
 	relation->md.tupdesc = store->description;
 	relation->md.enrtype = ENR_NAMED_TUPLESTORE;
@@ -395,6 +395,7 @@ insert_new_rows(HistoryStore *store)
 	SPI_unregister_relation(NEW_ROWS);
 	tuplestore_end(store->new_rows);
 	store->n_new_rows = 0;
+	MemoryContextSwitchTo(old_context);
 }
 
 static void
@@ -529,7 +530,8 @@ write_changes(HistoryStore *store)
 {
 	SqlQuery	query = {0};
 
-	insert_new_rows(store);
+	if (store->n_new_rows > 0)
+		insert_new_rows(store);
 	if (store->continued.n > 0)
 	{
 		add_rows(&query, &store->continued, true);

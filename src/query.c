@@ -60,19 +60,6 @@ query_add_varlena(SqlQuery *query, Oid type, const void *value)
 }
 
 void
-query_add_array(SqlQuery *query, Oid array_type, Oid element_type, Datum *values, bool *nulls, int n)
-{
-	int16		length;
-	bool		by_value;
-	char		alignment;
-	int			first = 1;
-
-	get_typlenbyvalalign(element_type, &length, &by_value, &alignment);
-	query_add_varlena(query, array_type, construct_md_array(values, nulls, 1, &n, &first,
-															element_type, length, by_value, alignment));
-}
-
-void
 query_add_role(SqlQuery *query, Oid role)
 {
 	query_add(query, OIDOID, ObjectIdGetDatum(role), !OidIsValid(role));
@@ -94,6 +81,19 @@ query_add_milliseconds(SqlQuery *query, int64 milliseconds)
 		query_add_time(query, DT_NOBEGIN);
 	else
 		query_add_time(query, time - epoch);
+}
+
+void
+query_add_array(SqlQuery *query, Oid array_type, Oid element_type, Datum *values, bool *nulls, int n)
+{
+	int16		length;
+	bool		by_value;
+	char		alignment;
+	int			first = 1;
+
+	get_typlenbyvalalign(element_type, &length, &by_value, &alignment);
+	query_add_varlena(query, array_type, construct_md_array(values, nulls, 1, &n, &first,
+															element_type, length, by_value, alignment));
 }
 
 /* ----------

@@ -29,14 +29,14 @@ extern void query_add_bool(SqlQuery *query, bool value);
 /* NULL, InvalidOid, and what is no time, become null. */
 extern void query_add_text(SqlQuery *query, const char *text);
 extern void query_add_varlena(SqlQuery *query, Oid type, const void *value);
-
-/* An array of n elements; nulls may be NULL for none. */
-extern void query_add_array(SqlQuery *query, Oid array_type, Oid element_type, Datum *values, bool *nulls, int n);
 extern void query_add_role(SqlQuery *query, Oid role);
 extern void query_add_time(SqlQuery *query, TimestampTz time);
 
 /* Milliseconds since 1970; 0, or what no timestamp can be, becomes null. */
 extern void query_add_milliseconds(SqlQuery *query, int64 milliseconds);
+
+/* An array of n elements; nulls may be NULL for none. */
+extern void query_add_array(SqlQuery *query, Oid array_type, Oid element_type, Datum *values, bool *nulls, int n);
 
 /*
  * Execute a statement, as plan.h has it, in the extension's schema; it is

@@ -249,9 +249,7 @@ queue_make_ready(List *ids, List **owners)
 
 	foreach(cell, ids)
 		values[n++] = Int64GetDatum(*(int64 *) lfirst(cell));
-	query_add(&query, INT8ARRAYOID,
-			  PointerGetDatum(construct_array(values, n, INT8OID, sizeof(int64),
-											  FLOAT8PASSBYVAL, TYPALIGN_DOUBLE)), false);
+	query_add_array(&query, INT8ARRAYOID, INT8OID, values, NULL, n);
 	n_ready = queue_execute(&query, "make ready",
 							"UPDATE @request@ SET ready = true WHERE id IN ("
 							" SELECT id FROM @request@ WHERE id = ANY ($1) AND " IN_STATE("'queued'")
@@ -320,9 +318,10 @@ queue_submitting(int64 id, const Export *export)
 	for (size_t i = 0; i < known->n; i++)
 		ids[i] = CStringGetTextDatum(known->ids[i]);
 	query_add_id(&query, id);
-	query_add(&query, TEXTARRAYOID,
-				  PointerGetDatum(construct_array(ids, (int) known->n, TEXTOID, -1, false, TYPALIGN_INT)),
-				  !export->has_baseline);
+	if (export->has_baseline)
+		query_add_array(&query, TEXTARRAYOID, TEXTOID, ids, NULL, (int) known->n);
+	else
+		query_add_varlena(&query, TEXTARRAYOID, NULL);
 	query_add_milliseconds(&query, export->post_began);
 	query_add_int(&query, export->lost_submissions);
 	return update(&query, "submitting", UPDATE_IN("'queued', 'submitting'",
@@ -390,19 +389,6 @@ queue_polled(int64 id, const Export *export, TimestampTz next_poll_at, const cha
 				  HELD_BETWEEN_REQUESTS("$6", "$3")));
 }
 
-/* One of the arrays that unnest() makes rows of. */
-static void
-add_array(SqlQuery *query, Oid type, Oid element_type, int size, Datum *values, bool *nulls, int n)
-{
-	int			dimension = n;
-	int			lower_bound = 1;
-
-	query_add(query, type,
-			  PointerGetDatum(construct_md_array(values, nulls, 1, &dimension, &lower_bound, element_type, size,
-												 size <= 4 || FLOAT8PASSBYVAL,
-												 size == 4 ? TYPALIGN_INT : TYPALIGN_DOUBLE)), false);
-}
-
 static void
 add_times(SqlQuery *query, const TimestampTz *times, int n)
 {
@@ -414,7 +400,7 @@ add_times(SqlQuery *query, const TimestampTz *times, int n)
 		values[i] = TimestampTzGetDatum(times[i]);
 		nulls[i] = TIMESTAMP_NOT_FINITE(times[i]);
 	}
-	add_array(query, TIMESTAMPTZARRAYOID, TIMESTAMPTZOID, sizeof(TimestampTz), values, nulls, n);
+	query_add_array(query, TIMESTAMPTZARRAYOID, TIMESTAMPTZOID, values, nulls, n);
 }
 
 /* The ids that the last statement has returned are those of polls that are written. */
@@ -454,8 +440,8 @@ queue_polled_together(QueuePoll *polls, int n)
 		starts[i] = start_of_job(polls[i].export);
 		ends[i] = end_of_job(polls[i].export);
 	}
-	add_array(&query, INT8ARRAYOID, INT8OID, sizeof(int64), ids, NULL, n);
-	add_array(&query, INT4ARRAYOID, INT4OID, sizeof(int32), counts, NULL, n);
+	query_add_array(&query, INT8ARRAYOID, INT8OID, ids, NULL, n);
+	query_add_array(&query, INT4ARRAYOID, INT4OID, counts, NULL, n);
 	add_times(&query, next, n);
 	add_times(&query, starts, n);
 	add_times(&query, ends, n);
